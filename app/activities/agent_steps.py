@@ -1,0 +1,225 @@
+"""The activities of an agent's workflow: its machine, its turns, its workspace, its facts."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from temporalio import activity
+
+from app.activities.crew import Crew, Member
+from app.activities.failures import told_to_temporal
+from app.activities.observer import TurnRecorder
+from app.domain import events as ev
+from app.domain import prompts
+from app.domain.envelope import Envelope
+from app.domain.errors import SandboxError
+from app.domain.interrupt import Interrupt, InterruptState
+from app.domain.ports import TurnOutcome, TurnRequest
+from app.store.journal import Journal
+from app.workflows import steps
+
+BEAT_SECONDS = 1.0
+CANCEL_GRACE_SECONDS = 10.0
+
+
+class AgentSteps:
+    """What ``workflows.steps`` names, done."""
+
+    def __init__(self, crew: Crew, journal: Journal) -> None:
+        self._crew = crew
+        self._journal = journal
+
+    def all(self) -> Sequence[Callable[..., Any]]:
+        """The activities, for a worker."""
+        return (
+            self.record,
+            self.record_message,
+            self.record_interrupt,
+            self.record_answer,
+            self.prepare_agent,
+            self.run_turn,
+            self.mirror_workspace,
+            self.release_agent,
+        )
+
+    @activity.defn(name=steps.RECORD)
+    async def record(self, batch: steps.RecordBatch) -> None:
+        """Append facts."""
+        self._journal.append(*batch.facts)
+
+    @activity.defn(name=steps.RECORD_MESSAGE)
+    async def record_message(self, order: steps.MessageRecord) -> None:
+        """Append that a message was taken in, with its text from the store."""
+        fields = order.model_dump(include={"id", "at", "fleet", "run", "agent", "state", "reason"})
+        envelope = self._journal.body(order.message_id, Envelope)
+        self._journal.append(ev.MessageAccepted(**fields, envelope=envelope))
+
+    @activity.defn(name=steps.RECORD_INTERRUPT)
+    async def record_interrupt(self, order: steps.InterruptRecord) -> None:
+        """Append an interrupt, with its text from the store."""
+        fields = order.model_dump(include={"id", "at", "fleet", "run", "agent"})
+        self._journal.append(ev.InterruptRaised(**fields, interrupt=self._journal.body(order.body, Interrupt)))
+
+    @activity.defn(name=steps.RECORD_ANSWER)
+    async def record_answer(self, order: steps.InterruptRecord) -> None:
+        """Append an interrupt's answer, with its text from the store."""
+        fields = order.model_dump(include={"id", "at", "fleet", "run", "agent"})
+        settled = self._journal.body(order.body, Interrupt)
+        fact = ev.InterruptSettled(
+            **fields, interrupt_id=settled.id, state=InterruptState.ANSWERED, answer=settled.answer
+        )
+        self._journal.append(fact)
+
+    @activity.defn(name=steps.PREPARE_AGENT)
+    async def prepare_agent(self, prepare: steps.PrepareOrder) -> steps.Prepared:
+        """Bring the machine up, with the workspace in it."""
+        async with told_to_temporal(), _beating():
+            member = await self._crew.begin(prepare.order, fresh=prepare.fresh)
+        return steps.Prepared(note=member.sandbox.note if member.sandbox else "")
+
+    @activity.defn(name=steps.RUN_TURN)
+    async def run_turn(self, turn: steps.TurnOrder) -> steps.TurnResult:
+        """Give the agent its prompt and wait for the end of its turn; go on with it when a crash cut it."""
+        async with told_to_temporal(), _beating():
+            member = await self._crew.member(turn.order)
+            member.turn = turn.turn
+            try:
+                outcome = await self._turn(member, turn)
+            except SandboxError:
+                await self._crew.lost(member)
+                raise
+        return steps.TurnResult(stop_reason=outcome.stop_reason, session=outcome.session)
+
+    @activity.defn(name=steps.MIRROR_WORKSPACE)
+    async def mirror_workspace(self, mirror: steps.MirrorOrder) -> None:
+        """Bring changed files out into ``sandbox_path``."""
+        async with told_to_temporal(), _beating():
+            member = await self._crew.member(mirror.order)
+            if member.sandbox is None:
+                raise SandboxError(f"{mirror.order.agent} has no machine", operation="mirror the workspace")
+            try:
+                report = await member.sandbox.mirror_workspace(member.project.sandbox_path(member.spec))
+            except SandboxError:
+                await self._crew.lost(member)
+                raise
+            self._journal.append(
+                ev.WorkspaceMirrored(
+                    **_named(mirror.order, f"t{mirror.turn}/mirrored"),
+                    turn=mirror.turn,
+                    files=report.files,
+                    bytes=report.bytes,
+                    removed=report.removed,
+                    refused=tuple(report.refused),
+                )
+            )
+
+    @activity.defn(name=steps.RELEASE_AGENT)
+    async def release_agent(self, release: steps.ReleaseOrder) -> None:
+        """End the program, power the machine off."""
+        async with told_to_temporal(), _beating():
+            await self._crew.release(release.order)
+
+    async def _turn(self, member: Member, turn: steps.TurnOrder) -> TurnOutcome:
+        if member.sandbox is None:
+            raise SandboxError(f"{turn.order.agent} has no machine", operation="run a turn")
+        attempt = activity.info().attempt
+        prompt, begun = self._begin(member, turn, attempt)
+        recorder = TurnRecorder(
+            self._journal, turn, attempt=attempt, output_limit=int(member.spec.limits.output)
+        )
+        request = TurnRequest(
+            turn=turn.turn,
+            prompt=prompt,
+            session=self._session(turn.order),
+            resume=begun,
+        )
+        began = time.monotonic()
+        running = asyncio.create_task(member.runtime.run_turn(member.sandbox, request, recorder))
+        outcome = await _until_done_or_cancelled(running, member)
+        recorder.mark_read()
+        recorder.flush()
+        self._end(turn, outcome, time.monotonic() - began)
+        return outcome
+
+    def _begin(self, member: Member, turn: steps.TurnOrder, attempt: int) -> tuple[str, bool]:
+        """The prompt, and whether an earlier try had begun; puts the begin on record."""
+        started_id = f"{turn.order.run}/{turn.order.agent}/t{turn.turn}/started"
+        begun = self._journal.has(started_id)
+        prompt = self._prompt(member, turn)
+        if begun:
+            name = f"t{turn.turn}/resumed/{attempt}"
+            self._journal.append(ev.TurnResumed(**_named(turn.order, name), turn=turn.turn, attempt=attempt))
+        else:
+            named = _named(turn.order, f"t{turn.turn}/started")
+            self._journal.append(ev.TurnStarted(**named, turn=turn.turn, cause=turn.cause, prompt=prompt))
+        return prompt, begun
+
+    def _prompt(self, member: Member, turn: steps.TurnOrder) -> str:
+        parts: list[str] = []
+        if turn.cause == "start":
+            parts.append(prompts.first_prompt(member.spec, member.memory.read()))
+        parts += [prompts.answer_block(self._journal.body(item, Interrupt)) for item in turn.answers]
+        parts += [prompts.message_block(self._journal.body(item, Envelope)) for item in turn.messages]
+        return "\n\n".join(parts)
+
+    def _session(self, order: steps.AgentOrder) -> str | None:
+        fact = self._journal.last("session_opened", fleet=order.fleet, run=order.run, agent=order.agent)
+        return fact.session if isinstance(fact, ev.SessionOpened) else None
+
+    def _end(self, turn: steps.TurnOrder, outcome: TurnOutcome, seconds: float) -> None:
+        named = _named(turn.order, f"t{turn.turn}/ended")
+        fact = ev.TurnEnded(
+            **named,
+            turn=turn.turn,
+            stop_reason=outcome.stop_reason,
+            input_tokens=outcome.input_tokens,
+            output_tokens=outcome.output_tokens,
+            seconds=round(seconds, 3),
+        )
+        self._journal.append(fact)
+
+
+async def _until_done_or_cancelled(running: asyncio.Task[TurnOutcome], member: Member) -> TurnOutcome:
+    """The turn's outcome; when the activity is cancelled, the agent is asked to stop before we let go of it."""
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        # When the engine goes, the program in the machine goes on; the next engine takes the turn up again.
+        if not activity.is_worker_shutdown():
+            await member.runtime.cancel_turn()
+            await asyncio.wait([running], timeout=CANCEL_GRACE_SECONDS)
+        running.cancel()
+        with contextlib.suppress(Exception, asyncio.CancelledError):
+            await running
+        raise
+
+
+@contextlib.asynccontextmanager
+async def _beating() -> AsyncIterator[None]:
+    """Within: Temporal hears that this step is alive."""
+
+    async def beat() -> None:
+        while True:
+            activity.heartbeat()
+            await asyncio.sleep(BEAT_SECONDS)
+
+    task = asyncio.create_task(beat())
+    try:
+        yield
+    finally:
+        task.cancel()
+
+
+def _named(order: steps.AgentOrder, name: str) -> dict[str, Any]:
+    return {
+        "id": f"{order.run}/{order.agent}/{name}",
+        "at": datetime.now(UTC),
+        "fleet": order.fleet,
+        "run": order.run,
+        "agent": order.agent,
+    }

@@ -1,0 +1,1 @@
+"""The command line: thin, typed, and silent about what nobody asked."""

@@ -1,0 +1,87 @@
+"""``skerry``: composes the commands, and turns errors into a sentence, a remedy and an exit status."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from typing import Annotated
+
+import typer
+
+from app import __version__
+from app.cli import project
+from app.cli.output import EXIT_CODES, INTERNAL, INTERRUPTED, complain, exit_status, tell
+from app.config import Paths
+from app.domain.errors import SkerryError
+
+
+def build() -> typer.Typer:
+    """The command line, put together."""
+    app = typer.Typer(
+        name="skerry",
+        help="A team of coding agents, each in its own virtual machine.",
+        epilog=EXIT_CODES,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        add_completion=False,
+        no_args_is_help=True,
+    )
+    app.callback()(_global_options)
+    app.command()(version)
+    project.register(app)
+    return app
+
+
+def main() -> None:
+    """Run the command line of this process; never returns."""
+    try:
+        build()(prog_name="skerry")
+    except SkerryError as error:
+        complain(error)
+        sys.exit(exit_status(error))
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        # The reader has gone (skerry … | head); keep Python from complaining when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except Exception as error:
+        _own_mistake(error)
+        sys.exit(INTERNAL)
+
+
+def version() -> None:
+    """Print the version."""
+    typer.echo(f"skerry {__version__}")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        version()
+        raise typer.Exit
+
+
+def _global_options(
+    show_version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_show_version)
+    ] = False,
+) -> None:
+    pass
+
+
+def _own_mistake(error: Exception) -> None:
+    if os.environ.get("SKERRY_DEBUG"):
+        traceback.print_exception(error)
+        return
+    tell(f"error: Skerry made a mistake: {type(error).__name__}: {error}", style="red")
+    report = Paths.from_environment().logs / "crash.log"
+    try:
+        report.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with report.open("a", encoding="utf-8") as stream:
+            traceback.print_exception(error, file=stream)
+    except OSError:
+        tell("SKERRY_DEBUG=1 shows where")
+    else:
+        tell(f"where it happened is in {report}")

@@ -1,0 +1,180 @@
+"""The tool contract: one typed action per tool, its help text and JSON schema, the same for every brand of agent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from app.domain.errors import ActionRefused
+
+
+class Action(BaseModel):
+    """Base of all actions. The class docstring is the help text the model reads."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: ClassVar[str]
+
+
+class MemoryRead(Action):
+    """Read your whole memory file: the notes you kept in earlier turns."""
+
+    name: ClassVar[str] = "memory_read"
+
+
+class MemoryAppend(Action):
+    """Add a note to your memory file, at the end of a heading (made when it is missing)."""
+
+    name: ClassVar[str] = "memory_append"
+    text: str = Field(description="The note, Markdown.", min_length=1)
+    heading: str = Field(default="Notes", description="The heading it belongs under, without '#'.")
+
+
+class MemoryReplace(Action):
+    """Replace everything under one heading of your memory file."""
+
+    name: ClassVar[str] = "memory_replace"
+    heading: str = Field(description="The heading, without '#'.", min_length=1)
+    text: str = Field(description="The new text, Markdown; empty removes the section.")
+
+
+class MemorySearch(Action):
+    """Find lines of your own memory file that hold all the given words."""
+
+    name: ClassVar[str] = "memory_search"
+    query: str = Field(description="Words to look for.", min_length=1)
+
+
+class SendMessage(Action):
+    """Send a message to another agent or to 'user'. Returns at once; the recipient reads it in its next turn."""
+
+    name: ClassVar[str] = "send_message"
+    recipient: str = Field(description="The agent's id, or 'user'.")
+    subject: str = Field(default="", description="One line.")
+    body: str = Field(description="The message.", min_length=1)
+    idempotency_key: str = Field(default="", description="Optional: the same key is never delivered twice.")
+
+
+class Reply(Action):
+    """Reply to a message you have received; always allowed."""
+
+    name: ClassVar[str] = "reply"
+    message_id: str = Field(description="The id of the message you reply to.")
+    body: str = Field(description="The reply.", min_length=1)
+    idempotency_key: str = Field(default="", description="Optional: the same key is never delivered twice.")
+
+
+class ReadInbox(Action):
+    """Read the messages that came in since you last looked."""
+
+    name: ClassVar[str] = "read_inbox"
+
+
+class AskUser(Action):
+    """Ask the user a question. End your turn after it: the answer comes as your next prompt."""
+
+    name: ClassVar[str] = "ask_user"
+    question: str = Field(description="The question, one line.", min_length=1)
+    details: str = Field(default="", description="What the user needs to know to decide.")
+    options: tuple[str, ...] = Field(default=(), description="Answers to choose from; the user may also write.", max_length=9)
+    default: str = Field(default="", description="The option you would take yourself.")
+
+
+class RequestDebug(Action):
+    """Tell the user that you are stuck and what you tried. End your turn after it: help comes as your next prompt."""
+
+    name: ClassVar[str] = "request_debug"
+    problem: str = Field(description="What does not work, one line.", min_length=1)
+    evidence: str = Field(default="", description="Output, file names, what you tried.")
+
+
+class ReportProgress(Action):
+    """Report a checkpoint to the user. You go on without waiting."""
+
+    name: ClassVar[str] = "report_progress"
+    summary: str = Field(description="What is done and what comes next.", min_length=1)
+
+
+class Finish(Action):
+    """Say that your task is complete. End your turn after it; you are not woken again."""
+
+    name: ClassVar[str] = "finish"
+    summary: str = Field(description="What you achieved.", min_length=1)
+
+
+AnyAction = (
+    MemoryRead
+    | MemoryAppend
+    | MemoryReplace
+    | MemorySearch
+    | SendMessage
+    | Reply
+    | ReadInbox
+    | AskUser
+    | RequestDebug
+    | ReportProgress
+    | Finish
+)
+
+ACTIONS: tuple[type[AnyAction], ...] = (
+    MemoryRead,
+    MemoryAppend,
+    MemoryReplace,
+    MemorySearch,
+    SendMessage,
+    Reply,
+    ReadInbox,
+    AskUser,
+    RequestDebug,
+    ReportProgress,
+    Finish,
+)
+
+ActionName = Literal[
+    "memory_read",
+    "memory_append",
+    "memory_replace",
+    "memory_search",
+    "send_message",
+    "reply",
+    "read_inbox",
+    "ask_user",
+    "request_debug",
+    "report_progress",
+    "finish",
+]
+
+
+def help_text(action: type[Action]) -> str:
+    """What the model is told a tool does."""
+    return " ".join((action.__doc__ or "").split())
+
+
+def schema(action: type[Action]) -> dict[str, Any]:
+    """JSON schema of a tool's arguments, without the titles pydantic adds."""
+    return _without_titles(action.model_json_schema() | {"description": help_text(action)})
+
+
+def parse_action(name: str, arguments: Mapping[str, object]) -> AnyAction:
+    """The typed action of a tool call. Raises ActionRefused in words the model can act on."""
+    kind = next((action for action in ACTIONS if action.name == name), None)
+    if kind is None:
+        raise ActionRefused(f"there is no tool {name!r}", hint="tools: " + ", ".join(a.name for a in ACTIONS))
+    try:
+        return kind.model_validate(dict(arguments))
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(str(part) for part in item['loc']) or 'arguments'}: {item['msg']}" for item in error.errors()
+        )
+        raise ActionRefused(f"{name}: {problems}", operation=name) from None
+
+
+def _without_titles(node: dict[str, Any]) -> dict[str, Any]:
+    cleaned: dict[str, Any] = {}
+    for key, value in node.items():
+        if key == "title" and isinstance(value, str):
+            continue
+        cleaned[key] = {k: _without_titles(v) for k, v in value.items()} if key == "properties" else value
+    return cleaned

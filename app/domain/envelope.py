@@ -1,0 +1,116 @@
+"""The message envelope and the states of its delivery."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from app.domain.errors import ActionRefused
+from app.domain.text import check_text
+
+USER = "user"
+"""The name of the person at the desk, as sender and as recipient."""
+
+MAX_SUBJECT_BYTES = 400
+MAX_BODY_BYTES = 65_536
+
+
+class MessageState(StrEnum):
+    """Where a message is. ``held`` waits for the user; refused, expired, read and answered are ends for the sender."""
+
+    ACCEPTED = "accepted"
+    HELD = "held"
+    DELIVERED = "delivered"
+    READ = "read"
+    ANSWERED = "answered"
+    REFUSED = "refused"
+    EXPIRED = "expired"
+
+
+_MOVES: dict[MessageState, frozenset[MessageState]] = {
+    MessageState.ACCEPTED: frozenset({MessageState.DELIVERED, MessageState.REFUSED, MessageState.EXPIRED}),
+    MessageState.HELD: frozenset({MessageState.ACCEPTED, MessageState.REFUSED, MessageState.EXPIRED}),
+    MessageState.DELIVERED: frozenset({MessageState.READ, MessageState.EXPIRED, MessageState.ANSWERED}),
+    MessageState.READ: frozenset({MessageState.ANSWERED}),
+    MessageState.ANSWERED: frozenset(),
+    MessageState.REFUSED: frozenset(),
+    MessageState.EXPIRED: frozenset(),
+}
+
+
+def may_move(old: MessageState, new: MessageState) -> bool:
+    """Whether a message in ``old`` may become ``new``. Facts that arrive twice or late are not moves."""
+    return new in _MOVES[old]
+
+
+class Attachment(BaseModel):
+    """A file that travels with a message; ``sha256`` is of its content, ``size`` in bytes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    size: int = Field(ge=0)
+    sha256: str
+
+
+class Envelope(BaseModel):
+    """One message. ``sender`` is set by the host from the channel the message came in on, never by the agent."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str
+    version: Literal[1] = 1
+    sender: str
+    recipient: str
+    mode: Literal["async", "sync"] = "async"
+    kind: Literal["message", "reply", "event", "receipt"] = "message"
+    subject: str = ""
+    body: str
+    data: dict[str, JsonValue] = Field(default_factory=dict)
+    attachments: tuple[Attachment, ...] = ()
+    reply_to: str | None = None
+    correlation_id: str = ""
+    """The id of the first message of the thread."""
+    idempotency_key: str = ""
+    sent_at: datetime
+    expires_at: datetime | None = None
+    hops: tuple[str, ...] = ()
+
+
+class MessageRef(BaseModel):
+    """What workflows carry of a message: enough to decide, never the body (that stays in the store)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str
+    sender: str
+    recipient: str
+    subject: str = ""
+    reply_to: str | None = None
+    correlation_id: str = ""
+
+
+def reference(envelope: Envelope) -> MessageRef:
+    """The reference to an envelope."""
+    return MessageRef(
+        id=envelope.id,
+        sender=envelope.sender,
+        recipient=envelope.recipient,
+        subject=envelope.subject,
+        reply_to=envelope.reply_to,
+        correlation_id=envelope.correlation_id or envelope.id,
+    )
+
+
+def check_envelope(envelope: Envelope, max_bytes: int = MAX_BODY_BYTES) -> Envelope:
+    """The envelope unchanged, or ActionRefused with the reason."""
+    if not envelope.body.strip():
+        raise ActionRefused("the message has no text", operation="send message", hint="say what the recipient shall know or do")
+    check_text(envelope.subject, what="the subject", max_bytes=MAX_SUBJECT_BYTES)
+    if "\n" in envelope.subject:
+        raise ActionRefused("the subject has more than one line", operation="send message")
+    check_text(envelope.body, what="the body", max_bytes=max_bytes)
+    return envelope

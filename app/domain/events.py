@@ -1,0 +1,296 @@
+"""The facts: one frozen type per kind, told apart by ``kind``, read back by one parser.
+
+A fact is appended once: its ``id`` says what happened, so that a retry writes the same id again and is dropped.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from app.domain.envelope import Envelope, MessageState
+from app.domain.interrupt import Answer, Interrupt, InterruptState
+
+
+class AgentStatus(StrEnum):
+    """The states of an agent's life."""
+
+    STARTING = "starting"
+    IDLE = "idle"
+    RUNNING = "running"
+    WAITING = "waiting"
+    PAUSED = "paused"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+
+ENDED = frozenset({AgentStatus.COMPLETED, AgentStatus.FAILED, AgentStatus.STOPPED})
+
+
+class Fact(BaseModel):
+    """What all facts share. ``agent`` is empty when the fact is about the fleet or the engine."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    id: str
+    at: datetime
+    fleet: str = ""
+    run: str = ""
+    agent: str = ""
+
+
+class EngineStarted(Fact):
+    """An engine took over."""
+
+    kind: Literal["engine_started"] = "engine_started"
+    pid: int
+    version: str
+
+
+class EngineStopped(Fact):
+    """An engine went in order; when this is missing it was killed."""
+
+    kind: Literal["engine_stopped"] = "engine_stopped"
+    pid: int
+
+
+class AgentDeclared(BaseModel):
+    """An agent as ``agents.yaml`` had it when the run began."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    id: str
+    type: str
+    description: str = ""
+    model: str = ""
+    recipients: tuple[str, ...] = ()
+
+
+class RunStarted(Fact):
+    """The user started a fleet. ``rehearsal`` names the scenario when a scripted model stands in."""
+
+    kind: Literal["run_started"] = "run_started"
+    project: str
+    root: str
+    agents: tuple[AgentDeclared, ...]
+    rehearsal: str = ""
+
+
+class RunEnded(Fact):
+    """All agents of the run have ended."""
+
+    kind: Literal["run_ended"] = "run_ended"
+    outcome: Literal["completed", "stopped", "failed"]
+
+
+class AgentMoved(Fact):
+    """An agent's state changed; ``reason`` says why in words."""
+
+    kind: Literal["agent_moved"] = "agent_moved"
+    state: AgentStatus
+    reason: str = ""
+    turn: int = 0
+
+
+class SandboxChanged(Fact):
+    """A virtual machine came up, was lost or went; ``seconds`` is how long that took."""
+
+    kind: Literal["sandbox_changed"] = "sandbox_changed"
+    state: Literal["starting", "ready", "lost", "stopped", "destroyed"]
+    note: str = ""
+    seconds: float = 0.0
+
+
+class SessionOpened(Fact):
+    """The agent's program opened the conversation that later turns, and a resumed one, load."""
+
+    kind: Literal["session_opened"] = "session_opened"
+    session: str
+
+
+class TurnStarted(Fact):
+    """A prompt went to the agent."""
+
+    kind: Literal["turn_started"] = "turn_started"
+    turn: int
+    cause: Literal["start", "messages", "answer", "instructions"]
+    prompt: str
+
+
+class TurnResumed(Fact):
+    """A turn that a crash cut goes on in the same conversation."""
+
+    kind: Literal["turn_resumed"] = "turn_resumed"
+    turn: int
+    attempt: int
+
+
+class TurnEnded(Fact):
+    """The agent ended its turn; token counts are the provider's, 0 when it gave none."""
+
+    kind: Literal["turn_ended"] = "turn_ended"
+    turn: int
+    stop_reason: str
+    input_tokens: int = 0
+    output_tokens: int = 0
+    seconds: float = 0.0
+
+
+class AgentSaid(Fact):
+    """Words of the agent; ``thought`` when they are its reasoning."""
+
+    kind: Literal["agent_said"] = "agent_said"
+    turn: int
+    text: str
+    thought: bool = False
+
+
+class ToolStarted(Fact):
+    """The agent's program began a tool call; ``command`` is set when it runs one."""
+
+    kind: Literal["tool_started"] = "tool_started"
+    turn: int
+    call_id: str
+    title: str
+    tool_kind: str = ""
+    command: str = ""
+
+
+class ToolOutput(Fact):
+    """More output of a running tool call, coalesced."""
+
+    kind: Literal["tool_output"] = "tool_output"
+    turn: int
+    call_id: str
+    text: str
+
+
+class ToolEnded(Fact):
+    """A tool call ended; ``output`` is the whole of it within limits, ``dropped`` the bytes beyond."""
+
+    kind: Literal["tool_ended"] = "tool_ended"
+    turn: int
+    call_id: str
+    title: str = ""
+    command: str = ""
+    status: Literal["completed", "failed"]
+    exit_status: int | None = None
+    output: str = ""
+    dropped: int = 0
+
+
+class MessageAccepted(Fact):
+    """A message is in Skerry's hands: it will not be lost. ``state`` is accepted, held or refused."""
+
+    kind: Literal["message_accepted"] = "message_accepted"
+    envelope: Envelope
+    state: MessageState = MessageState.ACCEPTED
+    reason: str = ""
+
+
+class MessageMoved(Fact):
+    """A message changed state."""
+
+    kind: Literal["message_moved"] = "message_moved"
+    message_id: str
+    state: MessageState
+    reason: str = ""
+
+
+class InterruptRaised(Fact):
+    """A person is needed, or told."""
+
+    kind: Literal["interrupt_raised"] = "interrupt_raised"
+    interrupt: Interrupt
+
+
+class InterruptSettled(Fact):
+    """An interrupt is no longer open."""
+
+    kind: Literal["interrupt_settled"] = "interrupt_settled"
+    interrupt_id: str
+    state: InterruptState
+    answer: Answer | None = None
+
+
+class MemoryWritten(Fact):
+    """An agent's memory file has a new revision."""
+
+    kind: Literal["memory_written"] = "memory_written"
+    revision: int
+    heading: str
+    text: str
+    action: Literal["append", "replace"]
+
+
+class WorkspaceMirrored(Fact):
+    """Changed files of the workspace were brought out; ``refused`` holds (name, reason)."""
+
+    kind: Literal["workspace_mirrored"] = "workspace_mirrored"
+    turn: int
+    files: int
+    bytes: int
+    removed: int = 0
+    refused: tuple[tuple[str, str], ...] = ()
+
+
+class ModelCalled(Fact):
+    """One request to a model provider through the gateway; ``status`` is HTTP's, ``seconds`` to the last byte."""
+
+    kind: Literal["model_called"] = "model_called"
+    provider: str
+    model: str
+    status: int
+    input_tokens: int = 0
+    output_tokens: int = 0
+    seconds: float = 0.0
+
+
+class AgentFinished(Fact):
+    """The agent said that its task is complete."""
+
+    kind: Literal["agent_finished"] = "agent_finished"
+    summary: str
+
+
+Event = Annotated[
+    EngineStarted
+    | EngineStopped
+    | RunStarted
+    | RunEnded
+    | AgentMoved
+    | SandboxChanged
+    | SessionOpened
+    | TurnStarted
+    | TurnResumed
+    | TurnEnded
+    | AgentSaid
+    | ToolStarted
+    | ToolOutput
+    | ToolEnded
+    | MessageAccepted
+    | MessageMoved
+    | InterruptRaised
+    | InterruptSettled
+    | MemoryWritten
+    | WorkspaceMirrored
+    | ModelCalled
+    | AgentFinished,
+    Field(discriminator="kind"),
+]
+
+_PARSER: TypeAdapter[Event] = TypeAdapter(Event)
+
+
+def parse_event(text: str | bytes) -> Event:
+    """The fact in a line of JSON. Raises pydantic.ValidationError for anything else."""
+    return _PARSER.validate_json(text)
+
+
+def dump_event(event: Event) -> str:
+    """One line of JSON that ``parse_event`` reads back."""
+    return event.model_dump_json()

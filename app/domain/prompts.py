@@ -1,0 +1,86 @@
+"""What an agent is told, in words: about itself, and in each turn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from app.domain.envelope import USER, Envelope
+from app.domain.fleet import AgentSpec, Fleet
+from app.domain.interrupt import Interrupt
+
+_HOUSE = """\
+## How you work here
+
+- Your machine is your own virtual machine without a network. Work in `/workspace`; nobody else sees its files.
+- You reach others only through the tools of the MCP server `skerry`: `send_message`, `reply`, `read_inbox`.
+  What another agent must see, a file's text for instance, goes into the message.
+- Messages to you stand at the start of a prompt, each under a line `Message <id> from <sender>`.
+- Keep notes with `memory_append`: decisions, open ends, what you would tell your successor.
+- When a decision is not yours, call `ask_user`; when you are stuck, `request_debug`. Then end your turn: the answer is
+  your next prompt.
+- When there is nothing to do until a message comes, say so and end your turn. You are woken.
+- When your task is complete, call `finish`, then end your turn.
+"""
+
+
+def about(agent: AgentSpec, fleet: Fleet, rules: str) -> str:
+    """The page the agent's program reads as its standing orders: AGENTS.md or CLAUDE.md."""
+    parts = [f"# You are {agent.id}", agent.description.strip()]
+    if agent.responsibilities:
+        parts.append("## Your responsibilities\n\n" + "\n".join(f"- {item.strip()}" for item in agent.responsibilities))
+    parts += [_team(agent, fleet), _HOUSE.strip()]
+    if rules.strip():
+        parts.append("## Your rules\n\n" + rules.strip())
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def first_prompt(agent: AgentSpec, memory: str) -> str:
+    """The prompt of the first turn: the instructions, and the memory when there is one."""
+    text = agent.initial_instructions.strip() or "Begin with your responsibilities."
+    notes = memory.strip()
+    return f"{text}\n\nYour memory so far:\n\n{notes}" if notes else text
+
+
+def message_block(envelope: Envelope) -> str:
+    """A message as the agent reads it."""
+    subject = f" — {envelope.subject}" if envelope.subject else ""
+    return f"Message {envelope.id} from {envelope.sender}{subject}\n\n{envelope.body}"
+
+
+def messages_prompt(envelopes: Sequence[Envelope]) -> str:
+    """The prompt that brings messages."""
+    return "\n\n".join(message_block(envelope) for envelope in envelopes)
+
+
+def answer_block(interrupt: Interrupt) -> str:
+    """An answered question as the agent reads it. Raises ValueError when it has no answer."""
+    answer = interrupt.answer
+    if answer is None:
+        raise ValueError(f"{interrupt.id} has no answer")
+    words = "\n".join(part for part in (answer.option, answer.text) if part) or "(no words)"
+    if answer.action == "modify":
+        return f"New instructions from the user, in answer to {interrupt.id} ({interrupt.title}):\n\n{words}"
+    return f"You asked: {interrupt.title}\n\nAnswer to {interrupt.id}: {words}"
+
+
+def unread_note(unread: int) -> str:
+    """What a tool result adds when messages wait; empty when none do."""
+    if unread <= 0:
+        return ""
+    return f"\n\nYou have {unread} unread message{'s' if unread > 1 else ''}: call read_inbox."
+
+
+def _team(agent: AgentSpec, fleet: Fleet) -> str:
+    lines = [f"- `{USER}`: the person you work for"]
+    for other in fleet.agents:
+        if other.id != agent.id:
+            direct = "" if other.id in agent.direct_communication else _INDIRECT[agent.indirect_communication]
+            lines.append(f"- `{other.id}`: {other.description.strip() or other.type}{direct}")
+    return "## The team\n\n" + "\n".join(lines)
+
+
+_INDIRECT = {
+    "ask": " (a new message to it is held until the user approves; replies pass)",
+    "deny": " (you may only reply to it)",
+    "allow": "",
+}

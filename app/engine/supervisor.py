@@ -1,0 +1,136 @@
+"""The engine put together by hand, started in order and stopped in the opposite one."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+from temporalio.client import Client
+
+from app import __version__
+from app.activities.agent_steps import AgentSteps
+from app.activities.crew import Crew, Roster
+from app.activities.tool_calls import ToolCalls
+from app.config import Paths
+from app.domain import events as ev
+from app.domain.ports import AgentRuntime, SandboxHost
+from app.engine.instance import EngineInfo, InstanceLock, write_ready
+from app.engine.temporal_server import TemporalServer, server_version, temporal_binary
+from app.engine.worker import make_worker
+from app.gateway.door import ModelUsage
+from app.gateway.server import Gateway
+from app.store.database import open_database
+from app.store.journal import Journal
+
+log = logging.getLogger(__name__)
+
+
+class Engine:
+    """One user's engine: everything that works for the agents and is not the window."""
+
+    def __init__(
+        self, paths: Paths, *, make_host: Callable[[Paths], SandboxHost], make_runtime: Callable[[str], AgentRuntime]
+    ) -> None:
+        self._paths = paths
+        self._make_host = make_host
+        self._make_runtime = make_runtime
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        """Ask the engine to end; ``run`` returns when it has."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Work until told to stop. Raises EngineRunning, HostError or EngineError when it cannot start."""
+        self._paths.prepare()
+        with InstanceLock(self._paths.engine_lock):
+            async with contextlib.AsyncExitStack() as stack:
+                journal = Journal(self._paths.journal_db)
+                stack.callback(journal.close)
+                server, client = await stack.enter_async_context(self._temporal())
+                crew = await stack.enter_async_context(self._crew(journal, client))
+                worker = make_worker(client, AgentSteps(crew, journal))
+                await stack.enter_async_context(worker)
+                await stack.enter_async_context(self._announced(journal, server))
+                await self._stopping.wait()
+                log.info("stopping")
+
+    @asynccontextmanager
+    async def _temporal(self) -> AsyncIterator[tuple[TemporalServer, Client]]:
+        binary = temporal_binary()
+        database = self._paths.temporal_db(await server_version(binary))
+        server = TemporalServer(binary=binary, database=database, log_file=self._paths.temporal_log)
+        try:
+            yield server, await server.start()
+        finally:
+            await server.stop()
+
+    @asynccontextmanager
+    async def _crew(self, journal: Journal, client: Client) -> AsyncIterator[Crew]:
+        host = self._make_host(self._paths)
+        roster: Roster = {}
+        calls = ToolCalls(roster, journal, client)
+        gateway = Gateway(calls.handle, lambda usage: journal.append(_model_called(usage)))
+        memory = open_database(self._paths.journal_db)
+        crew = Crew(
+            roster,
+            host=host,
+            gateway=gateway,
+            journal=journal,
+            memory=memory,
+            paths=self._paths,
+            make_runtime=self._make_runtime,
+        )
+        await host.start()
+        try:
+            yield crew
+        finally:
+            await crew.close()
+            await gateway.stop()
+            await host.close()
+            memory.close()
+
+    @asynccontextmanager
+    async def _announced(self, journal: Journal, server: TemporalServer) -> AsyncIterator[None]:
+        now, pid = datetime.now(UTC), os.getpid()
+        info = EngineInfo(pid, __version__, server.address, server.ui_url, now.isoformat(timespec="seconds"))
+        journal.append(ev.EngineStarted(id=f"engine/{pid}/{now:%Y%m%d%H%M%S%f}", at=now, pid=pid, version=__version__))
+        write_ready(self._paths.engine_ready, info)
+        log.info("ready: Temporal at %s, its window at %s", info.temporal, info.temporal_ui)
+        try:
+            yield
+        finally:
+            self._paths.engine_ready.unlink(missing_ok=True)
+            end = datetime.now(UTC)
+            journal.append(ev.EngineStopped(id=f"engine/{pid}/{end:%Y%m%d%H%M%S%f}/stopped", at=end, pid=pid))
+
+
+def _model_called(usage: ModelUsage) -> ev.ModelCalled:
+    now = datetime.now(UTC)
+    return ev.ModelCalled(
+        id=f"{usage.run}/{usage.agent}/model/{now.timestamp():.6f}",
+        at=now,
+        fleet=usage.fleet,
+        run=usage.run,
+        agent=usage.agent,
+        provider=usage.provider,
+        model=usage.model,
+        status=usage.status,
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        seconds=round(usage.seconds, 4),
+    )
+
+
+async def run_until_signalled(engine: Engine) -> None:
+    """Run the engine until it gets TERM or INT."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, engine.stop)
+    await engine.run()

@@ -1,0 +1,191 @@
+"""libvirt's embedded driver: no daemon, the same for root and for users, one root folder per process.
+
+The driver's lock file makes a second engine on the same folder fail; machines outlive the process and are found
+again by the next one. All methods block: call them from a thread.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import functools
+import grp
+import os
+import pwd
+import threading
+import time
+from pathlib import Path
+
+import libvirt
+
+from app.domain.errors import HostError, SandboxError
+
+_ROOT_CONF = """\
+stdio_handler = "file"
+user = "root"
+group = "root"
+dynamic_ownership = 0
+remember_owner = 0
+cgroup_controllers = [ ]
+security_driver = "none"
+namespaces = [ ]
+"""
+_USER_CONF = 'stdio_handler = "file"\n'
+_PR_SET_CHILD_SUBREAPER = 36
+_SOCKET_PATH_LIMIT = 107
+_LONGEST_SOCKET = "/lib/qemu/domain-99999-12345678901234567890/monitor.sock"
+_ACCOUNT = "libvirt-qemu"
+_ADD_ACCOUNT = f"useradd --system --user-group --no-create-home --shell /usr/sbin/nologin {_ACCOUNT}"
+_INSTALL = "apt install libvirt-daemon libvirt-daemon-driver-qemu qemu-system-x86"
+
+
+class Hypervisor:
+    """A connection to ``qemu:///embed`` with its state in ``root``."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._connection: libvirt.virConnect | None = None
+
+    def open(self) -> None:
+        """Raises HostError naming what is missing, or that another process has the folder."""
+        if missing_account():
+            raise HostError(f"the account {_ACCOUNT} is missing", operation="hypervisor", hint=_ADD_ACCOUNT)
+        self._prepare()
+        _start_event_loop()
+        _become_subreaper()
+        try:
+            self._connection = libvirt.open(f"qemu:///embed?root={self._root}")
+        except libvirt.libvirtError as error:
+            raise _open_error(error, self._root) from error
+
+    def close(self) -> None:
+        """Let go; machines go on. Safe to repeat."""
+        if self._connection is not None:
+            with contextlib.suppress(libvirt.libvirtError):
+                self._connection.close()
+            self._connection = None
+
+    def names(self) -> list[str]:
+        """Machines that exist now, running or paused."""
+        with _translated("list machines"):
+            return sorted(domain.name() for domain in self._open().listAllDomains())
+
+    def is_running(self, name: str) -> bool:
+        """Whether the machine runs; one that is paused or shutting down does not."""
+        domain = self._find(name)
+        with _translated("look at the machine"):
+            return domain is not None and domain.state()[0] == libvirt.VIR_DOMAIN_RUNNING
+
+    def create(self, xml: str) -> None:
+        """Start a machine. It is transient: when it ends, libvirt forgets it."""
+        with _translated("start the machine"):
+            domain = self._open().createXML(xml, 0)
+            self._reap_later(domain.name())
+
+    def destroy(self, name: str) -> None:
+        """Pull the plug and wait until the process is gone. No error when there is none."""
+        domain = self._find(name)
+        if domain is None:
+            return
+        with _translated("destroy the machine"):
+            try:
+                domain.destroy()
+            except libvirt.libvirtError as error:
+                if error.get_error_code() not in (libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_ERR_OPERATION_INVALID):
+                    raise
+
+    def wait_gone(self, name: str, seconds: float) -> bool:
+        """Wait for a machine that is powering itself off; false when it is still there."""
+        deadline = time.monotonic() + seconds
+        while self._find(name) is not None:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.1)
+        return True
+
+    def pid(self, name: str) -> int | None:
+        """Process id of the machine's QEMU."""
+        with contextlib.suppress(OSError, ValueError):
+            return int((self._root / "run" / "qemu" / f"{name}.pid").read_text().strip())
+        return None
+
+    def _prepare(self) -> None:
+        if len(str(self._root) + _LONGEST_SOCKET) > _SOCKET_PATH_LIMIT:
+            limit = _SOCKET_PATH_LIMIT - len(_LONGEST_SOCKET)
+            raise HostError(
+                f"{self._root} is too long a path for the sockets of libvirt",
+                operation="hypervisor",
+                hint=f"use a state folder of at most {limit} characters",
+            )
+        (self._root / "etc").mkdir(parents=True, exist_ok=True)
+        self._root.chmod(0o700)
+        (self._root / "etc" / "qemu.conf").write_text(_USER_CONF if os.geteuid() else _ROOT_CONF, "utf-8")
+
+    def _open(self) -> libvirt.virConnect:
+        if self._connection is None:
+            raise SandboxError("the hypervisor is not open", operation="hypervisor")
+        return self._connection
+
+    def _find(self, name: str) -> libvirt.virDomain | None:
+        with _translated("find the machine"):
+            try:
+                return self._open().lookupByName(name)
+            except libvirt.libvirtError as error:
+                if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
+                    return None
+                raise
+
+    def _reap_later(self, name: str) -> None:
+        """QEMU is our child (we are the subreaper): a zombie would hold up destroy() for seconds."""
+        pid = self.pid(name)
+        if pid is not None:
+            threading.Thread(target=_reap, args=(pid,), name=f"reap-{name}", daemon=True).start()
+
+
+def _reap(pid: int) -> None:
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, 0)
+
+
+@contextlib.contextmanager
+def _translated(operation: str):  # type: ignore[no-untyped-def]
+    try:
+        yield
+    except libvirt.libvirtError as error:
+        raise SandboxError(f"libvirt: {error.get_error_message()}", operation=operation) from error
+
+
+def missing_account() -> bool:
+    """libvirt run by root insists on its account even when it is told to use another."""
+    if os.geteuid() != 0:
+        return False
+    try:
+        pwd.getpwnam(_ACCOUNT), grp.getgrnam(_ACCOUNT)
+    except KeyError:
+        return True
+    return False
+
+
+def _open_error(error: libvirt.libvirtError, root: Path) -> HostError:
+    text = error.get_error_message() or str(error)
+    if "pid file" in text or "driver.pid" in text:
+        return HostError(f"another engine has the machines of {root}", operation="hypervisor", hint="skerry stop")
+    return HostError(f"libvirt could not be started: {text}", operation="hypervisor", hint=_INSTALL)
+
+
+@functools.cache
+def _start_event_loop() -> None:
+    """Once a process: libvirt notices the end of a machine only when its event loop runs."""
+    libvirt.virEventRegisterDefaultImpl()
+    libvirt.registerErrorHandler(lambda *_: None, None)
+    threading.Thread(target=_run_event_loop, name="libvirt-events", daemon=True).start()
+
+
+def _run_event_loop() -> None:
+    while True:
+        libvirt.virEventRunDefaultImpl()
+
+
+@functools.cache
+def _become_subreaper() -> None:
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)

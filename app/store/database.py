@@ -1,0 +1,71 @@
+"""Open Skerry's SQLite files: WAL, FULL durability, private to the user, one schema version."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+
+from sqlite_utils import Database
+
+from app.domain.errors import JournalError
+
+SCHEMA_VERSION = 1
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS events (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT,
+  id TEXT NOT NULL UNIQUE,
+  at TEXT NOT NULL,
+  fleet TEXT NOT NULL,
+  run TEXT NOT NULL,
+  agent TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  json TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS events_by_kind ON events (fleet, run, agent, kind, seq);
+CREATE TABLE IF NOT EXISTS bodies (id TEXT PRIMARY KEY, json TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS memory_revisions (
+  fleet TEXT NOT NULL,
+  agent TEXT NOT NULL,
+  revision INTEGER NOT NULL,
+  at TEXT NOT NULL,
+  author TEXT NOT NULL,
+  action TEXT NOT NULL,
+  content TEXT NOT NULL,
+  PRIMARY KEY (fleet, agent, revision)
+);
+"""
+
+
+def open_database(path: Path) -> Database:
+    """The database at ``path`` for writing, made when missing (mode 0600).
+
+    Raises JournalError when the file cannot be opened, is damaged, or was written by a newer Skerry.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        connection = sqlite3.connect(path, timeout=30, check_same_thread=False, isolation_level=None)
+        connection.execute("PRAGMA journal_mode=WAL")
+        # FULL: an acknowledged fact survives the power going, not only a killed process (DESIGN.md section 7).
+        connection.execute("PRAGMA synchronous=FULL")
+        _migrate(connection, path)
+    except (OSError, sqlite3.Error) as error:
+        raise JournalError(
+            f"cannot open {path}: {error}", operation="open the journal", hint="check the disk, and the folder's owner"
+        ) from error
+    return Database(connection)
+
+
+def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if version > SCHEMA_VERSION:
+        raise JournalError(
+            f"{path} was written by a newer Skerry (schema {version}, known: {SCHEMA_VERSION})",
+            operation="open the journal",
+            hint="start that version, or move the file away to begin a new journal",
+        )
+    if version < SCHEMA_VERSION:
+        connection.executescript(_SCHEMA)
+        connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")

@@ -1,0 +1,149 @@
+"""The append-only record of facts, and the bodies that workflows name by id."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from app.domain.errors import JournalError, NotFound
+from app.domain.events import Event, dump_event, parse_event
+from app.store.database import open_database
+
+T = TypeVar("T", bound=BaseModel)
+log = logging.getLogger(__name__)
+
+_INSERT = "INSERT OR IGNORE INTO events (id, at, fleet, run, agent, kind, json) VALUES (?, ?, ?, ?, ?, ?, ?)"
+
+
+class Journal:
+    """Writes and reads facts. One object may be used from any thread; each call is one short transaction."""
+
+    def __init__(self, path: Path) -> None:
+        self._db = open_database(path)
+        self._lock = threading.Lock()
+
+    def append(self, *events: Event) -> None:
+        """Write facts; durable when it returns. A fact whose id is known already is dropped."""
+        rows = [(e.id, e.at.isoformat(), e.fleet, e.run, e.agent, e.kind, dump_event(e)) for e in events]
+        with self._lock:
+            self._write(lambda connection: connection.executemany(_INSERT, rows))
+
+    def read(self, after: int = 0, limit: int = 1000) -> list[tuple[int, Event]]:
+        """Facts with a sequence number above ``after``, oldest first, at most ``limit``."""
+        with self._lock:
+            return _read(self._db.conn, after, limit)
+
+    def last(self, kind: str, *, fleet: str, run: str, agent: str = "") -> Event | None:
+        """The newest fact of a kind in a run, or None."""
+        query = "SELECT json FROM events WHERE fleet=? AND run=? AND agent=? AND kind=? ORDER BY seq DESC LIMIT 1"
+        with self._lock:
+            row = self._db.conn.execute(query, (fleet, run, agent, kind)).fetchone()
+        return parse_event(row[0]) if row else None
+
+    def has(self, event_id: str) -> bool:
+        """Whether a fact with that id was recorded."""
+        with self._lock:
+            return self._db.conn.execute("SELECT 1 FROM events WHERE id=?", (event_id,)).fetchone() is not None
+
+    def put_body(self, body_id: str, body: BaseModel) -> None:
+        """Keep what an id stands for. The first body of an id stays: a retry changes nothing."""
+        row = (body_id, body.model_dump_json())
+        with self._lock:
+            self._write(lambda c: c.execute("INSERT OR IGNORE INTO bodies (id, json) VALUES (?, ?)", row))
+
+    def find_body(self, body_id: str, kind: type[T]) -> T | None:
+        """What an id stands for, or None."""
+        with self._lock:
+            row = self._db.conn.execute("SELECT json FROM bodies WHERE id=?", (body_id,)).fetchone()
+        return kind.model_validate_json(row[0]) if row else None
+
+    def body(self, body_id: str, kind: type[T]) -> T:
+        """What an id stands for. Raises NotFound."""
+        found = self.find_body(body_id, kind)
+        if found is None:
+            raise NotFound(f"nothing is kept under {body_id!r}", operation="read the store")
+        return found
+
+    def close(self) -> None:
+        """Close the file; what was appended is safe."""
+        with self._lock:
+            self._db.close()
+
+    def _write(self, statement: Callable[[sqlite3.Connection], object]) -> None:
+        connection = self._db.conn
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            statement(connection)
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise JournalError(
+                f"the journal did not take a fact: {error}", operation="append", hint="check the disk's free space"
+            ) from error
+
+
+class JournalReader:
+    """Follows a journal that another process writes; the file may not be there yet."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._connection: sqlite3.Connection | None = None
+        self._version = -1
+
+    def changed(self) -> bool:
+        """Whether facts may have come since the last call. Costs microseconds when none have."""
+        connection = self._connect()
+        if connection is None:
+            return False
+        version = int(connection.execute("PRAGMA data_version").fetchone()[0])
+        changed = version != self._version
+        self._version = version
+        return changed
+
+    def read(self, after: int = 0, limit: int = 1000) -> list[tuple[int, Event]]:
+        """Facts with a sequence number above ``after``, oldest first, at most ``limit``; none when there is no file."""
+        connection = self._connect()
+        return [] if connection is None else _read(connection, after, limit)
+
+    def fleets(self) -> list[str]:
+        """Ids of the fleets that ever ran, the latest first."""
+        connection = self._connect()
+        if connection is None:
+            return []
+        query = "SELECT fleet FROM events WHERE kind='run_started' GROUP BY fleet ORDER BY max(seq) DESC"
+        return [row[0] for row in connection.execute(query)]
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _connect(self) -> sqlite3.Connection | None:
+        if self._connection is None and self._path.exists():
+            connection = sqlite3.connect(f"{self._path.as_uri()}?mode=ro", uri=True, timeout=5, check_same_thread=False)
+            # The writer may be between making the file and its tables.
+            if connection.execute("SELECT 1 FROM sqlite_master WHERE name='events'").fetchone() is None:
+                connection.close()
+                return None
+            self._connection = connection
+        return self._connection
+
+
+def _read(connection: sqlite3.Connection, after: int, limit: int) -> list[tuple[int, Event]]:
+    rows = connection.execute("SELECT seq, json FROM events WHERE seq>? ORDER BY seq LIMIT ?", (after, limit)).fetchall()
+    facts: list[tuple[int, Event]] = []
+    for seq, text in rows:
+        try:
+            facts.append((seq, parse_event(text)))
+        except ValidationError:
+            # A newer Skerry wrote a kind this one does not know: the rest of the journal is still good.
+            log.warning("fact %s is of a kind this version does not know", seq)
+    return facts

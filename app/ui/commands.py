@@ -1,0 +1,36 @@
+"""What the window needs from the room below: ``app.control.Control`` fits, and so does the tests' own implementation."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from app.config import Project
+from app.domain.interrupt import Answer
+from app.domain.ports import Progress
+
+
+class Commands(Protocol):
+    """Every button of the window. All raise SkerryError with a remedy; all run on the bridge's event loop."""
+
+    async def run_fleet(self, project: Project, rehearse: str | None = None) -> str:
+        """Start the project's fleet; returns the id of the run."""
+
+    async def stop_fleet(self, fleet: str) -> None:
+        """Stop all agents of a fleet."""
+
+    async def send(self, fleet: str, recipient: str, body: str, subject: str = "") -> str:
+        """Write to an agent as the user; returns the message's id."""
+
+    async def answer(self, fleet: str, interrupt_id: str, answer: Answer) -> None:
+        """Answer an interrupt."""
+
+    async def stop_engine(self) -> None:
+        """Stop the engine and with it all work; nothing acknowledged is lost."""
+
+    async def close(self) -> None:
+        """Let go of the connection; engine and agents go on."""
+
+
+Connector = Callable[[Progress], Awaitable[Commands]]
+"""Starts the engine where none runs, and connects to it. Progress is told from the bridge's thread."""

@@ -1,0 +1,1 @@
+"""The dashboard: one row an agent, and what the chosen one is doing."""

@@ -1,0 +1,214 @@
+"""The agents as a table: a snapshot of the board's views, told of narrow changes only."""
+
+from __future__ import annotations
+
+import copy
+from enum import IntEnum
+from typing import Any
+
+from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentModelIndex, QSortFilterProxyModel, Qt
+
+from app.domain.board import AgentView, Board
+from app.domain.events import AgentStatus
+from app.domain.text import printable
+from app.ui.wording import count, plural, state_word
+
+Index = QModelIndex | QPersistentModelIndex
+SORT_ROLE = Qt.ItemDataRole.UserRole + 1
+VIEW_ROLE = Qt.ItemDataRole.UserRole + 2
+_ROOT = QModelIndex()
+
+_RANK = {
+    AgentStatus.WAITING: 1,
+    AgentStatus.RUNNING: 2,
+    AgentStatus.STARTING: 3,
+    AgentStatus.IDLE: 4,
+    AgentStatus.PAUSED: 5,
+    AgentStatus.COMPLETED: 6,
+    AgentStatus.STOPPED: 7,
+    AgentStatus.FAILED: 0,
+}
+
+
+class Column(IntEnum):
+    """The table's columns."""
+
+    AGENT = 0
+    STATE = 1
+    ACTIVITY = 2
+    TURN = 3
+    UNREAD = 4
+    CALLS = 5
+    TOKENS = 6
+    COMMANDS = 7
+
+
+HEADINGS = {
+    Column.AGENT: "Agent",
+    Column.STATE: "State",
+    Column.ACTIVITY: "Last action and memory",
+    Column.TURN: "Turn",
+    Column.UNREAD: "Unread",
+    Column.CALLS: "Calls",
+    Column.TOKENS: "Tokens",
+    Column.COMMANDS: "Cmds",
+}
+_TIPS = {
+    Column.STATE: "What the agent is doing, and why",
+    Column.ACTIVITY: "The agent's last words or command, and the first line of its last note",
+    Column.TURN: "Turns of this run",
+    Column.UNREAD: "Messages delivered and not read yet",
+    Column.CALLS: "Requests to the model",
+    Column.TOKENS: "Tokens to and from the model",
+    Column.COMMANDS: "Commands run in the virtual machine",
+}
+
+
+class AgentModel(QAbstractTableModel):
+    """Rows in the order of agents.yaml; sorting is the proxy's."""
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._rows: list[AgentView] = []
+
+    def show_board(self, board: Board) -> None:
+        """Take over what the board says now."""
+        fresh = [copy.copy(view) for view in board.agents.values()]
+        if [view.id for view in fresh[: len(self._rows)]] != [view.id for view in self._rows]:
+            self.beginResetModel()
+            self._rows = fresh
+            self.endResetModel()
+            return
+        for row, view in enumerate(fresh[: len(self._rows)]):
+            if view != self._rows[row]:
+                self._rows[row] = view
+                self.dataChanged.emit(self.index(row, 0), self.index(row, len(Column) - 1))
+        if len(fresh) > len(self._rows):
+            self.beginInsertRows(QModelIndex(), len(self._rows), len(fresh) - 1)
+            self._rows = fresh
+            self.endInsertRows()
+
+    def row_of(self, agent: str) -> int:
+        """The row of an agent, -1 when there is none."""
+        return next((row for row, view in enumerate(self._rows) if view.id == agent), -1)
+
+    def rowCount(self, parent: Index = _ROOT) -> int:
+        """Agents."""
+        return 0 if parent.isValid() else len(self._rows)
+
+    def columnCount(self, parent: Index = _ROOT) -> int:
+        """Columns."""
+        return 0 if parent.isValid() else len(Column)
+
+    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        """Headings, and what they mean."""
+        if orientation is not Qt.Orientation.Horizontal or not 0 <= section < len(Column):
+            return None
+        if role == Qt.ItemDataRole.DisplayRole:
+            return HEADINGS[Column(section)]
+        if role == Qt.ItemDataRole.ToolTipRole:
+            return _TIPS.get(Column(section))
+        if role == Qt.ItemDataRole.TextAlignmentRole:
+            side = Qt.AlignmentFlag.AlignRight if section >= Column.TURN else Qt.AlignmentFlag.AlignLeft
+            return side | Qt.AlignmentFlag.AlignVCenter
+        return None
+
+    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        """The view, its words, or what it is sorted by."""
+        if not index.isValid() or index.row() >= len(self._rows):
+            return None
+        view, column = self._rows[index.row()], Column(index.column())
+        if role == VIEW_ROLE:
+            return view
+        if role == SORT_ROLE:
+            return sort_key(view, column)
+        if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole):
+            return printable(cell_text(view, column))
+        return None
+
+
+def cell_text(view: AgentView, column: Column) -> str:
+    """What a cell says, in words."""
+    match column:
+        case Column.AGENT:
+            return view.id
+        case Column.STATE:
+            return state_word(view.state) + (f": {view.reason}" if view.reason else "")
+        case Column.ACTIVITY:
+            return view.last_action or view.memory_snippet
+        case Column.TURN:
+            return str(view.turn)
+        case Column.UNREAD:
+            return str(view.unread)
+        case Column.CALLS:
+            return count(view.model_calls)
+        case Column.TOKENS:
+            return count(view.input_tokens + view.output_tokens)
+        case Column.COMMANDS:
+            return count(view.commands)
+
+
+def sort_key(view: AgentView, column: Column) -> int | str:
+    """What a cell is sorted by; the state by how much it needs the user."""
+    match column:
+        case Column.AGENT:
+            return view.id
+        case Column.STATE:
+            return -1 if view.needs_user else _RANK[view.state]
+        case Column.ACTIVITY:
+            return view.last_action.casefold()
+        case Column.TURN:
+            return view.turn
+        case Column.UNREAD:
+            return view.unread
+        case Column.CALLS:
+            return view.model_calls
+        case Column.TOKENS:
+            return view.input_tokens + view.output_tokens
+        case Column.COMMANDS:
+            return view.commands
+
+
+def tip(view: AgentView) -> str:
+    """All about a row, for those who do not see it or want more."""
+    tokens = f"{view.input_tokens:,} tokens in, {view.output_tokens:,} out"
+    figures = f"{plural(view.model_calls, 'model call')}, {tokens}, {plural(view.commands, 'command')}"
+    return printable("\n".join(part for part in (view.id, view.description, cell_text(view, Column.STATE), figures) if part))
+
+
+class AgentSorter(QSortFilterProxyModel):
+    """Sorted by a column, then by who needs the user, then by name; filtered by words in name, type and state."""
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._words: list[str] = []
+        self.setSortRole(SORT_ROLE)
+        self.setDynamicSortFilter(True)
+
+    def filter_by(self, text: str) -> None:
+        """Show rows that hold every word of ``text``."""
+        self._words = text.casefold().split()
+        self.invalidateFilter()
+
+    def lessThan(self, left: Index, right: Index) -> bool:
+        """Compare by the column; equal ones keep the order of need, then of name, whatever the direction."""
+        mine, other = self._view(left), self._view(right)
+        column = Column(left.column())
+        first, second = sort_key(mine, column), sort_key(other, column)
+        if first != second:
+            return first < second  # type: ignore[operator]
+        tie = (sort_key(mine, Column.STATE), mine.id) < (sort_key(other, Column.STATE), other.id)  # type: ignore[operator]
+        return tie if self.sortOrder() is Qt.SortOrder.AscendingOrder else not tie
+
+    def filterAcceptsRow(self, source_row: int, source_parent: Index) -> bool:
+        """Whether the row holds every word looked for."""
+        if not self._words:
+            return True
+        view = self._view(self.sourceModel().index(source_row, 0, source_parent))
+        text = f"{view.id} {view.type} {view.state.value} {view.reason}".casefold()
+        return all(word in text for word in self._words)
+
+    def _view(self, index: Index) -> AgentView:
+        view = self.sourceModel().data(index, VIEW_ROLE)
+        assert isinstance(view, AgentView)
+        return view

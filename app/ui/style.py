@@ -1,0 +1,114 @@
+"""The style sheet made from the tokens: what Fusion leaves open about buttons, fields, tables and bars."""
+
+from __future__ import annotations
+
+from string import Template
+
+from app.ui.tokens import Tokens
+
+_SHEET = Template("""
+QWidget { color: $text; }
+QMainWindow, QWidget#frame { background: $window; }
+QWidget#page, QWidget#content { background: $surface; }
+QWidget#navigation { background: $window; border-right: 1px solid $border; }
+QWidget#fleet-header { background: $surface; border-bottom: 1px solid $border; }
+QWidget#status-strip { background: $window; border-top: 1px solid $border; }
+QWidget#toolbar { background: $surface; border-bottom: 1px solid $border; }
+QWidget#panel-top { background: $surface; border-top: 1px solid $border; }
+QLabel { background: transparent; }
+QLabel[tone="muted"] { color: $muted; }
+QLabel[tone="faint"] { color: $faint; }
+QLabel[tone="danger"] { color: $danger; }
+QLabel[role="caption"] { color: $faint; font-weight: 600; }
+QToolTip { background: $raised; color: $text; border: 1px solid $strong_border; padding: 4px 8px; }
+
+QPushButton, QToolButton#menu-button {
+  background: $raised; color: $text; border: 1px solid $strong_border; border-radius: 6px;
+  padding: 0 12px; min-height: 30px;
+}
+QPushButton:hover, QToolButton#menu-button:hover { background: $hover; }
+QPushButton:pressed { background: $selection; }
+QPushButton:disabled { color: $faint; border-color: $border; background: transparent; }
+QPushButton:focus { border: 2px solid $accent; padding: 0 11px; min-height: 28px; }
+QPushButton[kind="primary"] { background: $accent; color: $on_accent; border: 1px solid $accent; font-weight: 600; }
+QPushButton[kind="primary"]:hover { background: $accent_hover; border-color: $accent_hover; }
+QPushButton[kind="primary"]:focus { border: 2px solid $text; }
+QPushButton[kind="primary"]:disabled { background: $neutral_ground; color: $faint; border-color: $neutral_ground; }
+QPushButton[kind="quiet"] { background: transparent; border: 1px solid transparent; color: $muted; }
+QPushButton[kind="quiet"]:hover { background: $hover; color: $text; }
+QPushButton[kind="quiet"]:checked { background: $selection; color: $text; }
+QPushButton[kind="quiet"]:focus { border: 2px solid $accent; }
+QPushButton[kind="link"] { background: transparent; border: none; color: $accent; padding: 0 4px; min-height: 24px; }
+QPushButton[kind="link"]:hover { text-decoration: underline; }
+QPushButton[kind="link"]:focus { border: 1px solid $accent; border-radius: 4px; padding: 0 3px; }
+QPushButton[kind="option"] { text-align: left; min-height: 38px; padding: 0 12px; }
+QPushButton[kind="option"]:checked { border: 2px solid $accent; background: $selection; padding: 0 11px; min-height: 36px; }
+QPushButton[kind="option"]:focus { border: 2px solid $accent; padding: 0 11px; min-height: 36px; }
+
+QPushButton[kind="nav"] {
+  text-align: left; border: 1px solid transparent; border-radius: 6px; background: transparent; color: $muted;
+  padding: 0 8px; min-height: 34px;
+}
+QPushButton[kind="nav"]:hover { background: $hover; color: $text; }
+QPushButton[kind="nav"]:checked { background: $selection; color: $text; font-weight: 600; }
+QPushButton[kind="nav"]:focus { border: 1px solid $accent; }
+
+QLineEdit, QPlainTextEdit#editor, QComboBox {
+  background: $surface; border: 1px solid $strong_border; border-radius: 6px; padding: 0 8px; min-height: 30px;
+  selection-background-color: $accent; selection-color: $on_accent;
+}
+QPlainTextEdit#editor { padding: 4px; }
+QLineEdit:focus, QPlainTextEdit#editor:focus, QComboBox:focus { border: 2px solid $accent; padding-left: 7px; }
+QPlainTextEdit#editor:focus { padding: 3px; }
+QLineEdit:disabled, QPlainTextEdit#editor:disabled, QComboBox:disabled { background: $window; color: $faint; border-color: $border; }
+QComboBox::drop-down { border: none; width: 24px; }
+QComboBox QAbstractItemView { background: $raised; border: 1px solid $strong_border; selection-background-color: $selection; outline: 0; }
+
+QTableView, QListView { background: $surface; border: none; outline: 0; gridline-color: transparent; }
+QTableView::item, QListView::item { border: none; }
+QHeaderView { background: $surface; border: none; }
+QHeaderView::section {
+  background: $surface; color: $faint; border: none; border-bottom: 1px solid $border; padding: 0 8px; min-height: 32px;
+}
+QHeaderView::section:hover { color: $text; }
+QHeaderView::down-arrow, QHeaderView::up-arrow { width: 0; height: 0; }
+
+QTextBrowser, QPlainTextEdit#reader { background: $surface; border: none; selection-background-color: $accent; selection-color: $on_accent; }
+QPlainTextEdit#transcript { background: $surface; border: none; selection-background-color: $accent; selection-color: $on_accent; }
+
+QTabBar { background: transparent; qproperty-drawBase: 0; }
+QTabBar::tab {
+  background: transparent; color: $muted; border: none; border-bottom: 2px solid transparent; padding: 0 12px; min-height: 38px;
+}
+QTabBar::tab:hover { color: $text; background: $hover; }
+QTabBar::tab:selected { color: $text; border-bottom: 2px solid $accent; }
+QTabBar::tab:focus { color: $accent; }
+QTabBar QToolButton { background: $surface; border: 1px solid $border; }
+
+QScrollArea { background: transparent; border: none; }
+QScrollBar:vertical { background: transparent; width: 12px; margin: 0; }
+QScrollBar:horizontal { background: transparent; height: 12px; margin: 0; }
+QScrollBar::handle { background: $strong_border; border-radius: 4px; margin: 2px; }
+QScrollBar::handle:vertical { min-height: 32px; }
+QScrollBar::handle:horizontal { min-width: 32px; }
+QScrollBar::handle:hover { background: $faint; }
+QScrollBar::add-line, QScrollBar::sub-line, QScrollBar::add-page, QScrollBar::sub-page { background: none; border: none; width: 0; height: 0; }
+
+QSplitter::handle { background: $border; }
+QSplitter::handle:hover { background: $accent; }
+QMenu { background: $raised; border: 1px solid $strong_border; padding: 4px; }
+QMenu::item { padding: 6px 24px 6px 24px; border-radius: 4px; }
+QMenu::item:selected { background: $selection; }
+QMenu::item:disabled { color: $faint; }
+QMenu::separator { height: 1px; background: $border; margin: 4px 8px; }
+QMessageBox { background: $surface; }
+""")
+
+
+def stylesheet(tokens: Tokens) -> str:
+    """The style sheet for one set of tokens."""
+    names = {name: getattr(tokens, name) for name in tokens.__dataclass_fields__}
+    colors = {name: value for name, value in names.items() if isinstance(value, str)}
+    for tone in ("neutral", "blue", "green", "amber", "red", "violet"):
+        colors |= {f"{tone}_ink": names[tone].ink, f"{tone}_ground": names[tone].ground}
+    return _SHEET.substitute(colors)

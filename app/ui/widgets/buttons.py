@@ -1,0 +1,32 @@
+"""Buttons in the few kinds the style sheet knows."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QSize, Qt
+from PySide6.QtWidgets import QPushButton
+
+from app.ui.icons import icon
+from app.ui.theme import Theme
+
+
+def button(text: str, name: str, *, kind: str = "", tip: str = "") -> QPushButton:
+    """A button with its stable object name; ``kind`` is primary, quiet, link, option or nav, empty for the plain one."""
+    made = QPushButton(text)
+    made.setObjectName(name)
+    made.setCursor(Qt.CursorShape.PointingHandCursor)
+    if kind:
+        made.setProperty("kind", kind)
+    if tip:
+        made.setToolTip(tip)
+    return made
+
+
+def give_icon(made: QPushButton, theme: Theme, drawing: str, token: str = "muted", size: int = 16) -> None:
+    """Put an icon on a button, tinted anew whenever the palette changes."""
+
+    def tint() -> None:
+        made.setIcon(icon(drawing, theme.color(token), theme.color("faint")))
+
+    made.setIconSize(QSize(size, size))
+    tint()
+    theme.changed.connect(tint)

@@ -1,0 +1,85 @@
+"""How an agent's workflow puts facts on record: each named so that saying it twice records it once."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from app.domain import events as ev
+    from app.domain.envelope import MessageState
+    from app.domain.events import Event
+    from app.domain.interrupt import InterruptState
+    from app.workflows import steps
+    from app.workflows.state import AgentState
+
+F = TypeVar("F", bound=ev.Fact)
+
+
+class Recorder:
+    """Makes facts of one agent and has them appended to the journal."""
+
+    def __init__(self, order: steps.AgentOrder, state: AgentState) -> None:
+        self._order = order
+        self._state = state
+
+    def fact(self, kind: type[F], *, fact_id: str = "", **values: object) -> F:
+        """A fact of this agent, now; numbered unless it has a name of its own."""
+        order = self._order
+        base = {
+            "id": fact_id or self._next_id(),
+            "at": workflow.now(),
+            "fleet": order.fleet,
+            "run": order.run,
+            "agent": order.agent,
+        }
+        return kind.model_validate(base | values)
+
+    def moved(self, message_id: str, state: MessageState, reason: str = "") -> ev.MessageMoved:
+        """A message's new state. Named by message and state: whoever says it again says the same fact."""
+        name = f"{message_id}/{state.value}"
+        return self.fact(ev.MessageMoved, fact_id=name, message_id=message_id, state=state, reason=reason)
+
+    def withdrawn(self, interrupt_id: str) -> ev.InterruptSettled:
+        """The asker has ended: nobody needs the answer any more."""
+        name = f"{interrupt_id}/settled"
+        return self.fact(
+            ev.InterruptSettled, fact_id=name, interrupt_id=interrupt_id, state=InterruptState.WITHDRAWN
+        )
+
+    async def record(self, *facts: Event) -> None:
+        """Append facts; they are durable when this returns."""
+        if facts:
+            await self._local(steps.RECORD, steps.RecordBatch(facts=facts))
+
+    async def message(self, message_id: str, state: MessageState, reason: str = "") -> None:
+        """Append that a message was taken in (or refused); its body is in the store."""
+        named = self._named(f"{message_id}/taken")
+        record = steps.MessageRecord(**named, message_id=message_id, state=state, reason=reason)
+        await self._local(steps.RECORD_MESSAGE, record)
+
+    async def interrupt(self, interrupt_id: str) -> None:
+        """Append that an interrupt was raised; the store has its text."""
+        named = self._named(f"{interrupt_id}/raised")
+        record = steps.InterruptRecord(**named, body=steps.interrupt_body_id(interrupt_id))
+        await self._local(steps.RECORD_INTERRUPT, record)
+
+    async def answer(self, interrupt_id: str, body: str) -> None:
+        """Append that an interrupt has its answer; the store has it under ``body``."""
+        named = self._named(f"{interrupt_id}/settled")
+        await self._local(steps.RECORD_ANSWER, steps.InterruptRecord(**named, body=body))
+
+    def _named(self, name: str) -> dict[str, Any]:
+        order = self._order
+        return {"id": name, "at": workflow.now(), "fleet": order.fleet, "run": order.run, "agent": order.agent}
+
+    def _next_id(self) -> str:
+        self._state.facts += 1
+        return f"{self._order.run}/{self._order.agent}/{self._state.facts}"
+
+    async def _local(self, name: str, order: object) -> None:
+        await workflow.execute_local_activity(
+            name, order, start_to_close_timeout=steps.RECORD_TIMEOUT, schedule_to_close_timeout=timedelta(hours=1)
+        )

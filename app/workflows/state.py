@@ -1,0 +1,153 @@
+"""Everything an agent's workflow remembers, in one serialisable value: it survives a restart and a continue-as-new."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.domain.envelope import USER, MessageRef
+from app.domain.events import AgentStatus
+from app.domain.interrupt import InterruptKind
+from app.workflows.steps import ActionOutcome, AgentPlan, InterruptRef, TurnOrder
+
+MAX_INBOX = 100
+"""Unread messages an agent may have; one more is refused to the sender."""
+
+_REMEMBERED = 500
+
+Cause = Literal["start", "messages", "answer", "instructions"]
+
+
+class AgentState(BaseModel):
+    """One agent's mind as far as it is Skerry's: what came in, what is open, what was answered."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    status: AgentStatus = AgentStatus.STARTING
+    reason: str = ""
+    turn: int = 0
+    prepared: bool = False
+    facts: int = 0
+    """Facts recorded so far: the next one's number."""
+    inbox: list[MessageRef] = Field(default_factory=list)
+    taken: list[str] = Field(default_factory=list)
+    """Messages read through read_inbox in the present turn: asked again, they are told again."""
+    received: dict[str, MessageRef] = Field(default_factory=dict)
+    outcomes: dict[str, ActionOutcome] = Field(default_factory=dict)
+    """Actions done and what was told of them: the same action again changes nothing."""
+    open: dict[str, InterruptRef] = Field(default_factory=dict)
+    settled: list[str] = Field(default_factory=list)
+    answers: list[str] = Field(default_factory=list)
+    """Where the store keeps answered interrupts the agent has not been told of."""
+    finish: str = ""
+    stop: str = ""
+
+    def receive(self, message: MessageRef) -> bool:
+        """Take a message in; False when it is here already."""
+        if message.id in self.received:
+            return False
+        self.received[message.id] = message
+        self.inbox.append(message)
+        self._forget_old()
+        return True
+
+    def take_inbox(self) -> list[str]:
+        """Ids of all messages unread or read in this turn; afterwards none is unread."""
+        self.taken.extend(message.id for message in self.inbox)
+        self.inbox.clear()
+        return list(self.taken)
+
+    def judge(self, message: MessageRef, plan: AgentPlan, team: frozenset[str]) -> Literal["direct", "ask", "deny"] | str:
+        """What the topology says of a message: ``direct``, ``ask``, ``deny``, or words for one that cannot be."""
+        if message.recipient == plan.id:
+            return "you cannot write to yourself; keep notes with memory_append"
+        if message.recipient != USER and message.recipient not in team:
+            return f"there is no agent {message.recipient!r}; the team: {', '.join(sorted(team - {plan.id}))}, {USER}"
+        if message.reply_to is not None:
+            answered = self.received.get(message.reply_to)
+            return "direct" if answered is not None else f"you have received no message {message.reply_to!r}"
+        if message.recipient == USER or message.recipient in plan.recipients:
+            return "direct"
+        return {"allow": "direct", "ask": "ask", "deny": "deny"}[plan.indirect]
+
+    def next_cause(self) -> Cause | None:
+        """Why the agent should have a turn now, or None when it has to wait."""
+        if self.turn == 0:
+            return "start"
+        if self.answers:
+            return "answer"
+        if self.blocked_by is None and self.inbox:
+            return "messages"
+        return None
+
+    @property
+    def blocked_by(self) -> InterruptRef | None:
+        """The open question the agent waits for, the oldest first."""
+        return next((item for item in self.open.values() if item.blocking), None)
+
+    @property
+    def held(self) -> InterruptRef | None:
+        """A message of this agent that waits for the user's approval, the oldest first."""
+        return next((item for item in self.open.values() if item.message is not None), None)
+
+    def begin_turn(self, cause: Cause) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Number the turn and take what it will be told: (message ids, answered interrupt ids)."""
+        messages = tuple(message.id for message in self.inbox)
+        answers = tuple(self.answers)
+        self.inbox.clear()
+        self.answers.clear()
+        self.taken.clear()
+        self.turn += 1
+        return messages, answers
+
+    def settle(self, interrupt_id: str) -> InterruptRef:
+        """Close an open interrupt; the agent is told of it unless nobody asked anything."""
+        item = self.open.pop(interrupt_id)
+        self.settled.append(interrupt_id)
+        return item
+
+    def waiting_for(self) -> tuple[AgentStatus, str]:
+        """State and reason of an agent that has no turn."""
+        question = self.blocked_by
+        if question is None:
+            if self.finish and self.held is not None:
+                return AgentStatus.WAITING, f"your approval: {self.held.title}"
+            return AgentStatus.IDLE, "waits for messages"
+        needed = "debugging help" if question.kind is InterruptKind.DEBUG_REQUEST else "your answer"
+        return AgentStatus.WAITING, f"{needed}: {question.title}"
+
+    def remember(self, action_id: str, outcome: ActionOutcome) -> ActionOutcome:
+        """Keep what an action came to and return it."""
+        self.outcomes[action_id] = outcome
+        while len(self.outcomes) > _REMEMBERED:
+            del self.outcomes[next(iter(self.outcomes))]
+        return outcome
+
+    def _forget_old(self) -> None:
+        while len(self.received) > _REMEMBERED:
+            del self.received[next(iter(self.received))]
+
+
+def why(turn: TurnOrder, state: AgentState) -> str:
+    """The reason shown while a turn runs."""
+    if turn.cause == "start":
+        return "begins its task"
+    if turn.cause == "answer":
+        return "goes on with your answer"
+    senders = sorted({state.received[item].sender for item in turn.messages if item in state.received})
+    return f"reads messages from {', '.join(senders)}" if senders else "goes on"
+
+
+class AgentStart(BaseModel):
+    """Input of an agent's workflow; ``state`` is set when it goes on after a continue-as-new."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    fleet: str
+    run: str
+    project_file: str
+    rehearsal: str = ""
+    plan: AgentPlan
+    team: frozenset[str]
+    state: AgentState | None = None

@@ -1,0 +1,218 @@
+"""The steps workflows ask for: names, types and time-outs, no bodies. ``app.activities`` implements them.
+
+What travels here is stored in Temporal's history as plain text: ids and a few hundred bytes, never message bodies,
+transcripts or credentials.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from temporalio.common import RetryPolicy
+
+from app.domain.envelope import MessageRef, MessageState
+from app.domain.events import Event
+from app.domain.interrupt import InterruptKind
+
+TASK_QUEUE = "skerry"
+
+RECORD = "record"
+RECORD_MESSAGE = "record_message"
+RECORD_INTERRUPT = "record_interrupt"
+RECORD_ANSWER = "record_answer"
+PREPARE_AGENT = "prepare_agent"
+RUN_TURN = "run_turn"
+MIRROR_WORKSPACE = "mirror_workspace"
+RELEASE_AGENT = "release_agent"
+
+RECORD_TIMEOUT = timedelta(seconds=30)
+PREPARE_TIMEOUT = timedelta(minutes=15)
+TURN_TIMEOUT = timedelta(hours=24)
+MIRROR_TIMEOUT = timedelta(minutes=15)
+RELEASE_TIMEOUT = timedelta(minutes=2)
+HEARTBEAT_TIMEOUT = timedelta(seconds=15)
+"""Silence after which a step's worker counts as dead; the engine beats every second."""
+
+STEP_RETRY = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=30), maximum_attempts=50)
+"""Attempts cover engine crashes; an activity that will not get better by itself says so with a non-retryable error."""
+
+
+class Frozen(BaseModel):
+    """Base of everything that crosses between a workflow and the world."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class AgentPlan(Frozen):
+    """What a workflow must know of an agent to decide; the rest stays in agents.yaml."""
+
+    id: str
+    recipients: tuple[str, ...] = ()
+    indirect: Literal["ask", "deny", "allow"] = "ask"
+
+
+class FleetStart(Frozen):
+    """Start of a fleet. ``project_file`` is the path of its agents.yaml; ``rehearsal`` a scenario's path or empty."""
+
+    fleet: str
+    run: str
+    project: str
+    project_file: str
+    rehearsal: str = ""
+    agents: tuple[AgentPlan, ...]
+
+
+class AgentOrder(Frozen):
+    """Which agent a step is about."""
+
+    fleet: str
+    run: str
+    agent: str
+    project_file: str
+    rehearsal: str = ""
+
+
+class PrepareOrder(Frozen):
+    """Make the agent's machine ready. ``fresh``: a new machine, whatever an earlier run left."""
+
+    order: AgentOrder
+    fresh: bool
+
+
+class Prepared(Frozen):
+    """How the machine came to be."""
+
+    note: str
+
+
+class TurnOrder(Frozen):
+    """One turn: the prompt is made from the bodies of these messages and answers."""
+
+    order: AgentOrder
+    turn: int
+    cause: Literal["start", "messages", "answer", "instructions"]
+    messages: tuple[str, ...] = ()
+    answers: tuple[str, ...] = ()
+    """Where the store keeps the answered interrupts."""
+
+
+class TurnResult(Frozen):
+    """How the turn ended, in ACP's words."""
+
+    stop_reason: str
+    session: str
+
+
+class MirrorOrder(Frozen):
+    """Bring the changed files of the workspace out after a turn."""
+
+    order: AgentOrder
+    turn: int
+
+
+class ReleaseOrder(Frozen):
+    """End the agent's program and power its machine off; the disk stays."""
+
+    order: AgentOrder
+    reason: str
+
+
+class RecordBatch(Frozen):
+    """Facts to append; ids make a retry harmless."""
+
+    facts: tuple[Event, ...]
+
+
+class MessageRecord(Frozen):
+    """Append the acceptance (or refusal) of the message whose body is in the store."""
+
+    id: str
+    at: datetime
+    fleet: str
+    run: str
+    agent: str
+    message_id: str
+    state: MessageState
+    reason: str = ""
+
+
+class InterruptRef(Frozen):
+    """What workflows carry of an interrupt."""
+
+    id: str
+    kind: InterruptKind
+    title: str
+    blocking: bool = True
+    message: MessageRef | None = None
+
+
+class InterruptRecord(Frozen):
+    """Append the interrupt that the store keeps under ``body``: as it was raised, or with its answer."""
+
+    id: str
+    at: datetime
+    fleet: str
+    run: str
+    agent: str
+    body: str
+
+
+class SendOrder(Frozen):
+    """A message an agent wants to send; ``action_id`` is the same for every retry of the same call."""
+
+    action_id: str
+    message: MessageRef
+
+
+class RaiseOrder(Frozen):
+    """An interrupt an agent raises."""
+
+    action_id: str
+    interrupt: InterruptRef
+
+
+class FinishOrder(Frozen):
+    """The agent says that it is done."""
+
+    action_id: str
+    summary: str = Field(max_length=4000)
+
+
+class AnswerOrder(Frozen):
+    """A person's answer; the interrupt with all of it is in the store under ``body``."""
+
+    interrupt_id: str
+    body: str
+    action: Literal["resume", "modify", "cancel"]
+    option: str = ""
+
+
+class ActionOutcome(Frozen):
+    """What a tool call came to; ``unread`` is how many messages wait for the agent."""
+
+    ok: bool
+    text: str
+    unread: int = 0
+
+
+class Inbox(Frozen):
+    """Messages now in front of the agent."""
+
+    message_ids: tuple[str, ...]
+
+
+def fleet_workflow_id(fleet: str) -> str:
+    """Readable id of a fleet's workflow."""
+    return f"fleet/{fleet}"
+
+
+def agent_workflow_id(fleet: str, agent: str) -> str:
+    """Readable id of an agent's workflow."""
+    return f"agent/{fleet}/{agent}"
+
+
+def interrupt_body_id(interrupt_id: str) -> str:
+    """Where the store keeps an interrupt as it was raised."""
+    return f"interrupt/{interrupt_id}"

@@ -1,0 +1,136 @@
+"""A real team for tests: real Temporal server, real journal, real gateway doors; machines and models are scripted."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from temporalio.client import Client
+
+from app.activities.agent_steps import AgentSteps
+from app.activities.crew import Crew, Roster, member_key
+from app.activities.tool_calls import ToolCalls
+from app.config import Paths, Project, load_project
+from app.control import Control, read_board
+from app.domain.board import Board
+from app.domain.events import Event
+from app.domain.ports import ActionResult, TurnObserver, TurnOutcome, TurnRequest
+from app.engine.instance import EngineInfo
+from app.engine.worker import make_worker
+from app.gateway.server import Gateway
+from app.store.database import open_database
+from app.store.journal import Journal
+from app.testing import FakeSandboxHost, ScriptedRuntime
+
+PROJECT = """
+project: {name: demo}
+agents:
+  - id: alice
+    type: codex
+    direct_communication: [bob]
+    initial_instructions: Begin.
+  - id: bob
+    type: codex
+    initial_instructions: Wait for alice.
+"""
+
+
+@dataclass
+class Turn:
+    """What a test's script sees of one turn."""
+
+    agent: str
+    prompt: str
+    number: int
+    observer: TurnObserver
+    call: Callable[..., Awaitable[ActionResult]]
+
+
+Script = Callable[[Turn], Awaitable[None]]
+
+
+@dataclass
+class Team:
+    """Starts and follows one fleet."""
+
+    paths: Paths
+    client: Client
+    script: Script
+    host: FakeSandboxHost = field(default_factory=FakeSandboxHost)
+    text: str = PROJECT
+    turns: list[Turn] = field(default_factory=list)
+
+    async def __aenter__(self) -> Team:
+        folder = self.paths.state / "project"
+        folder.mkdir(exist_ok=True)
+        (folder / "agents.yaml").write_text(self.text)
+        self.project: Project = load_project(folder)
+        self.stack = AsyncExitStack()
+        self.journal = Journal(self.paths.journal_db)
+        roster: Roster = {}
+        self.calls = ToolCalls(roster, self.journal, self.client)
+        self.gateway = Gateway(self.calls.handle, lambda usage: None)
+        memory = open_database(self.paths.journal_db)
+        self.stack.callback(memory.close)
+        self.stack.callback(self.journal.close)
+        self.stack.push_async_callback(self.gateway.stop)
+        crew = Crew(
+            roster,
+            host=self.host,
+            gateway=self.gateway,
+            journal=self.journal,
+            memory=memory,
+            paths=self.paths,
+            make_runtime=lambda kind: ScriptedRuntime(self._play),
+        )
+        self.stack.push_async_callback(crew.close)
+        await self.stack.enter_async_context(make_worker(self.client, AgentSteps(crew, self.journal)))
+        self.control = Control(self.paths, self.client, EngineInfo(0, "test", "", "", ""))
+        self.stack.push_async_callback(self.control.close)
+        return self
+
+    async def __aexit__(self, *error: Any) -> None:
+        if await self.control.running_run(self.fleet) is not None:
+            await self.control.stop_fleet(self.fleet)
+            await self.until(lambda board: board.outcome != "")
+        await self.stack.aclose()
+
+    @property
+    def fleet(self) -> str:
+        return self.project.fleet_id
+
+    async def start(self) -> str:
+        return await self.control.run_fleet(self.project)
+
+    async def until(self, holds: Callable[[Board], bool], seconds: float = 30.0) -> Board:
+        """The board as soon as something holds of it."""
+        end = time.monotonic() + seconds
+        while True:
+            board = read_board(self.paths, self.fleet)
+            if holds(board):
+                return board
+            if time.monotonic() > end:
+                states = {name: (view.state.value, view.reason) for name, view in board.agents.items()}
+                raise AssertionError(f"not within {seconds} s; agents: {states}; messages: {board.messages}")
+            await asyncio.sleep(0.05)
+
+    def facts(self, kind: type[Event]) -> list[Any]:
+        return [event for _, event in self.journal.read(limit=100_000) if isinstance(event, kind)]
+
+    async def _play(self, agent: str, turn: TurnRequest, observer: TurnObserver) -> TurnOutcome:
+        async def call(name: str, **arguments: object) -> ActionResult:
+            return await self.calls.handle(member_key(self.fleet, agent), name, arguments, f"call-{name}")
+
+        seen = Turn(agent, turn.prompt, turn.turn, observer, call)
+        self.turns.append(seen)
+        await self.script(seen)
+        return TurnOutcome(session=f"session-of-{agent}", stop_reason="end_turn", input_tokens=7, output_tokens=3)
+
+
+def read(path: Path) -> str:
+    return path.read_text(encoding="utf-8")

@@ -1,0 +1,112 @@
+"""Requests of the host: one JSON object a line, answered by one line with the same ``id``."""
+
+import json
+import os
+import select
+import subprocess
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from guest import identity, jobs, ports
+
+_LINE_LIMIT = 1_048_576
+Request = dict[str, Any]
+
+
+def serve(port: int) -> None:
+    """Never returns. Each request has its own thread: a long wait must not hold up a kill."""
+    poller, answers = ports.watch(port), threading.Lock()
+    buffer = b""
+    while True:
+        data = ports.read_available(port)
+        if not data:
+            poller.poll()
+            continue
+        *lines, buffer = (buffer + data).split(b"\n")
+        buffer = buffer[-_LINE_LIMIT:]
+        for line in lines:
+            threading.Thread(target=_handle, args=(port, answers, line), daemon=True).start()
+
+
+def _handle(port: int, answers: threading.Lock, line: bytes) -> None:
+    try:
+        request = json.loads(line)
+        ident, operation = request["id"], _OPERATIONS[request["op"]]
+    except (ValueError, KeyError, TypeError):
+        return  # the tail of a line whose host went away
+    try:
+        answer = {"id": ident, "ok": True, **operation(request)}
+    except Exception as error:
+        answer = {"id": ident, "ok": False, "error": f"{type(error).__name__}: {error}"}
+    with answers:
+        _write(port, json.dumps(answer).encode() + b"\n")
+
+
+def _write(port: int, data: bytes) -> None:
+    writable = select.poll()
+    writable.register(port, select.POLLOUT)
+    while data:
+        try:
+            data = data[os.write(port, data) :]
+        except BlockingIOError:
+            if not any(event & select.POLLOUT for _, event in writable.poll(5000)):
+                return  # the host went away and does not want the answer
+
+
+def _ping(_: Request) -> Request:
+    return {"version": 1}
+
+
+def _quiesce(request: Request) -> Request:
+    return {"busy": jobs.wait_quiet(float(request["timeout"]))}
+
+
+def _kill(request: Request) -> Request:
+    return {"ended": jobs.end([str(request["job"])], float(request.get("grace", 2.0)))}
+
+
+def _jobs(_: Request) -> Request:
+    return {"jobs": jobs.names()}
+
+
+def _sync(_: Request) -> Request:
+    os.sync()
+    return {}
+
+
+def _poweroff(_: Request) -> Request:
+    jobs.end_all(grace=2.0)
+    os.sync()
+    subprocess.Popen(["/bin/busybox", "poweroff"])
+    return {}
+
+
+def _stats(_: Request) -> Request:
+    memory = {}
+    with open("/proc/meminfo") as lines:
+        for line in lines:
+            name, value = line.split(":")
+            memory[name] = int(value.split()[0]) * 1024
+    disk = os.statvfs("/")
+    return {
+        "memory_total": memory["MemTotal"],
+        "memory_available": memory["MemAvailable"],
+        "disk_total": disk.f_blocks * disk.f_frsize,
+        "disk_free": disk.f_bavail * disk.f_frsize,
+        "load": os.getloadavg()[0],
+        "jobs": jobs.names(),
+    }
+
+
+_OPERATIONS: dict[str, Callable[[Request], Request]] = {
+    "ping": _ping,
+    "personalise": identity.personalise,
+    "clock": identity.set_clock,
+    "quiesce": _quiesce,
+    "kill": _kill,
+    "jobs": _jobs,
+    "sync": _sync,
+    "poweroff": _poweroff,
+    "stats": _stats,
+}
