@@ -63,9 +63,7 @@ class Control:
         self.engine = engine
 
     @classmethod
-    async def connect(
-        cls, paths: Paths, *, start_engine: bool = True, progress: Progress = lambda words: None
-    ) -> Self:
+    async def connect(cls, paths: Paths, *, start_engine: bool = True, progress: Progress = lambda words: None) -> Self:
         """Connect to the engine, starting one when there is none. Raises EngineError."""
         info = engine_info(paths)
         if info is None:
@@ -160,9 +158,7 @@ class Control:
         settled = settle(interrupt, answer)
         body = f"answer/{interrupt_id}/{secrets.token_hex(4)}"
         self._journal.put_body(body, settled)
-        order = steps.AnswerOrder(
-            interrupt_id=interrupt_id, body=body, action=answer.action, option=answer.option
-        )
+        order = steps.AnswerOrder(interrupt_id=interrupt_id, body=body, action=answer.action, option=answer.option)
         await self._update(fleet, interrupt.agent, "answer", order, update_id=body)
         return settled
 
@@ -200,16 +196,7 @@ async def start_engine_process(paths: Paths, progress: Progress) -> EngineInfo:
     """Start an engine in the background, on its own feet, and wait until it can be used. Raises EngineError."""
     paths.prepare()
     progress("Starting the engine")
-    with paths.engine_log.open("ab") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "app", "engine"],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-            cwd="/",
-            env=os.environ | {"PYTHONUNBUFFERED": "1", "PYTHONPATH": str(_code_root())},
-        )
+    process = _launch_engine(paths)
     until = time.monotonic() + ENGINE_START_SECONDS
     while time.monotonic() < until:
         info = engine_info(paths)
@@ -227,6 +214,19 @@ async def start_engine_process(paths: Paths, progress: Progress) -> EngineInfo:
         operation="start the engine",
         hint=f"see {paths.engine_log}",
     )
+
+
+def _launch_engine(paths: Paths) -> subprocess.Popen[bytes]:
+    with paths.engine_log.open("ab") as output:
+        return subprocess.Popen(
+            [sys.executable, "-m", "app", "engine"],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            cwd="/",
+            env=os.environ | {"PYTHONUNBUFFERED": "1", "PYTHONPATH": str(_code_root())},
+        )
 
 
 async def stop_engine_process(paths: Paths) -> bool:

@@ -94,7 +94,7 @@ class FakeSandbox:
     async def push_workspace(self, source: Path) -> int:
         """Take in the regular files below ``source``."""
         self._check()
-        found = [path for path in source.rglob("*") if path.is_file()]
+        found = await asyncio.to_thread(lambda: [path for path in source.rglob("*") if path.is_file()])
         for path in found:
             self.files[f"/workspace/{path.relative_to(source)}"] = path.read_bytes()
         return len(found)

@@ -24,35 +24,35 @@ run_checks() {
         set_up quiet dev machines
     fi
     cd -- "$ROOT" || return
-    FAILED=()
-    verdict "ruff check" "$VENV/bin/ruff" check --quiet .
-    verdict "ruff format" "$VENV/bin/ruff" format --check --quiet .
-    verdict "mypy --strict" "$VENV/bin/mypy" --strict
-    verdict "import contracts" "$VENV/bin/lint-imports"
-    verdict "shell scripts" check_shell
-    "$VENV/bin/python" -m pytest "${arguments[@]}" </dev/null || FAILED+=(pytest)
-    ((${#FAILED[@]})) || return 0
-    local names
-    printf -v names '%s, ' "${FAILED[@]}"
-    say "failed: ${names%, }"
-    return 1
+    local verdicts status=0
+    verdicts=$(mktemp -d)
+    # One core reads while the other runs.
+    all_verdicts "$verdicts" &
+    "$VENV/bin/python" -m pytest "${arguments[@]}" </dev/null || status=1
+    wait
+    cat -- "$verdicts"/*.said >&2
+    if compgen -G "$verdicts/*.failed" >/dev/null; then status=1; fi
+    rm -rf -- "$verdicts"
+    return "$status"
+}
+
+all_verdicts() {
+    verdict "$1/1" "ruff check" "$VENV/bin/ruff" check --quiet .
+    verdict "$1/2" "ruff format" "$VENV/bin/ruff" format --check --quiet .
+    verdict "$1/3" "import contracts" "$VENV/bin/lint-imports"
+    verdict "$1/4" "shell scripts" bash "$ROOT/packaging/check_shell.sh"
+    verdict "$1/5" "mypy --strict" "$VENV/bin/mypy" --strict
 }
 
 # One line when it holds, the whole output when it does not.
 verdict() {
-    local name=$1 output
-    shift
-    if output=$("$@" 2>&1 </dev/null); then
-        say "$name … ok"
+    local file=$1 name=$2 output
+    shift 2
+    if output=$(nice "$@" 2>&1 </dev/null); then
+        printf '%s … ok\n' "$name" >"$file.said"
     else
-        say "$name … failed"
-        printf '%s\n' "$output" | sed 's/^/    /' >&2
-        FAILED+=("$name")
+        printf '%s … failed\n' "$name" >"$file.said"
+        printf '%s\n' "$output" | sed 's/^/    /' >>"$file.said"
+        touch "$file.failed"
     fi
-}
-
-check_shell() {
-    local file
-    for file in skerry .ci/run packaging/*.sh; do bash -n "$file" || return; done
-    if command -v shellcheck >/dev/null; then shellcheck -x skerry .ci/run packaging/*.sh; fi
 }

@@ -14,8 +14,7 @@ say() { printf '%s\n' "$*" >&2; }
 set_up() {
     LOUD=$1 EXTRAS=$2
     local steps=(packages environment)
-    [[ $3 == machines ]] && steps+=(image pack)
-    steps+=(check)
+    [[ $3 == machines ]] && steps+=(image pack check)
     if [[ $LOUD == quiet ]] && all_there "${steps[@]}"; then return; fi
     mkdir -p "$SETUP"
     exec 9>"$SETUP/lock"
@@ -108,8 +107,11 @@ remedy_of() {
 
 has_packages() {
     command -v dpkg-query >/dev/null || return 0 # not Debian: the check says what is missing
-    [[ -z $(missing_packages) ]]
+    has_account && [[ -z $(missing_packages) ]]
 }
+
+# libvirt insists on its account when root runs it, even if it is told to use another.
+has_account() { ((EUID != 0)) || getent passwd libvirt-qemu >/dev/null; }
 
 wanted_packages() {
     local line
@@ -162,8 +164,11 @@ refuse_packages() {
 do_packages() {
     local missing root=("${AS_ROOT[@]}" env DEBIAN_FRONTEND=noninteractive)
     mapfile -t missing < <(missing_packages)
-    "${root[@]}" apt-get update
-    "${root[@]}" apt-get install --yes --no-install-recommends "${missing[@]}"
+    if ((${#missing[@]})); then
+        "${root[@]}" apt-get update
+        "${root[@]}" apt-get install --yes --no-install-recommends "${missing[@]}"
+    fi
+    has_account || useradd --system --user-group --no-create-home --shell /usr/sbin/nologin libvirt-qemu
 }
 
 # -- [2/5] Python environment ------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.worker import Replayer
 
 from app.activities.agent_steps import AgentSteps
 from app.activities.crew import Crew, Roster, member_key
@@ -21,11 +24,12 @@ from app.domain.board import Board
 from app.domain.events import Event
 from app.domain.ports import ActionResult, TurnObserver, TurnOutcome, TurnRequest
 from app.engine.instance import EngineInfo
-from app.engine.worker import make_worker
+from app.engine.worker import WORKFLOWS, make_worker, workflow_runner
 from app.gateway.server import Gateway
 from app.store.database import open_database
 from app.store.journal import Journal
 from app.testing import FakeSandboxHost, ScriptedRuntime
+from app.workflows.steps import agent_workflow_id, fleet_workflow_id
 
 PROJECT = """
 project: {name: demo}
@@ -98,6 +102,7 @@ class Team:
         if await self.control.running_run(self.fleet) is not None:
             await self.control.stop_fleet(self.fleet)
             await self.until(lambda board: board.outcome != "")
+        await self._replay()
         await self.stack.aclose()
 
     @property
@@ -118,6 +123,20 @@ class Team:
                 states = {name: (view.state.value, view.reason) for name, view in board.agents.items()}
                 raise AssertionError(f"not within {seconds} s; agents: {states}; messages: {board.messages}")
             await asyncio.sleep(0.05)
+
+    async def _replay(self) -> None:
+        """Every history a test makes replays; with SKERRY_RECORD_HISTORIES they are kept for later releases."""
+        names = [agent_workflow_id(self.fleet, agent.id) for agent in self.project.fleet.agents]
+        replayer = Replayer(
+            workflows=list(WORKFLOWS), workflow_runner=workflow_runner(), data_converter=pydantic_data_converter
+        )
+        for name in (fleet_workflow_id(self.fleet), *names):
+            history = await self.client.get_workflow_handle(name).fetch_history()
+            await replayer.replay_workflow(history)
+            if folder := os.environ.get("SKERRY_RECORD_HISTORIES"):
+                test = os.environ["PYTEST_CURRENT_TEST"].split("::")[-1].split(" ")[0].split("[")[0]
+                leaf = name.replace(self.fleet, "demo").replace("/", "-")
+                Path(folder, f"{test}.{leaf}.json").write_text(history.to_json())
 
     def facts(self, kind: type[Event]) -> list[Any]:
         return [event for _, event in self.journal.read(limit=100_000) if isinstance(event, kind)]

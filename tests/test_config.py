@@ -40,7 +40,7 @@ BAD = {
     "wrong credential": (
         "providers:\n  local: {api: openai, base_url: 'http://x', credential: sk-123}\n" + ONE,
         "2:58",
-        ["env:VARIABLE or keyring:name"],
+        ["env:VARIABLE, keyring:name or file:/path"],
     ),
     "missing key": ("agents:\n  - type: codex\n", "2:5", ["agents[0].id", "'id' is missing"]),
     "missing agents": ("version: 1\n", "1:1", ["agents", "missing"]),
@@ -159,7 +159,7 @@ def test_mistakes_in_json(write_project: WriteProject, text: str, place: str, wo
 
 
 def test_no_project_here(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="has no agents.yaml"):
+    with pytest.raises(ConfigError, match=r"has no agents\.yaml"):
         load_project(tmp_path)
     with pytest.raises(ConfigError, match="does not exist"):
         load_project(tmp_path / "nowhere")

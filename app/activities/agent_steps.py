@@ -129,9 +129,7 @@ class AgentSteps:
             raise SandboxError(f"{turn.order.agent} has no machine", operation="run a turn")
         attempt = activity.info().attempt
         prompt, begun = self._begin(member, turn, attempt)
-        recorder = TurnRecorder(
-            self._journal, turn, attempt=attempt, output_limit=int(member.spec.limits.output)
-        )
+        recorder = TurnRecorder(self._journal, turn, attempt=attempt, output_limit=int(member.spec.limits.output))
         request = TurnRequest(
             turn=turn.turn,
             prompt=prompt,

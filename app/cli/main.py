@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from app import __version__
-from app.cli import project
+from app.cli import act, images, look, project, run, setup_check, window
 from app.cli.output import EXIT_CODES, INTERNAL, INTERRUPTED, complain, exit_status, tell
 from app.config import Paths
 from app.domain.errors import SkerryError
@@ -20,24 +20,27 @@ def build() -> typer.Typer:
     """The command line, put together."""
     app = typer.Typer(
         name="skerry",
-        help="A team of coding agents, each in its own virtual machine.",
         epilog=EXIT_CODES,
         context_settings={"help_option_names": ["-h", "--help"]},
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
         add_completion=False,
-        no_args_is_help=True,
     )
-    app.callback()(_global_options)
+    app.callback(invoke_without_command=True)(_global_options)
     app.command()(version)
     project.register(app)
+    images.register(app)
+    run.register(app)
+    look.register(app)
+    act.register(app)
+    setup_check.register(app)
     return app
 
 
 def main() -> None:
     """Run the command line of this process; never returns."""
     try:
-        build()(prog_name="skerry")
+        build()(run.with_default_scenario(sys.argv[1:]), prog_name="skerry")
     except SkerryError as error:
         complain(error)
         sys.exit(exit_status(error))
@@ -64,11 +67,14 @@ def _show_version(wanted: bool) -> None:
 
 
 def _global_options(
+    context: typer.Context,
     show_version: Annotated[
         bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_show_version)
     ] = False,
 ) -> None:
-    pass
+    """A team of coding agents, each in its own virtual machine. Without a command: open the window."""
+    if context.invoked_subcommand is None:
+        window.open_window()
 
 
 def _own_mistake(error: Exception) -> None:

@@ -80,6 +80,12 @@ def emit_json(value: object) -> None:
     sys.stdout.write("\n")
 
 
+def emit_json_line(value: object) -> None:
+    """Print ``value`` as one line of JSON on stdout, at once."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, default=str) + "\n")
+    sys.stdout.flush()
+
+
 def table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
     """Print ``rows`` under ``columns``, the keys of each row."""
     view = Table(box=None, pad_edge=False, header_style="bold")

@@ -17,6 +17,11 @@ ProjectArgument = Annotated[
     ),
 ]
 
+ProjectOption = Annotated[
+    Path | None,
+    typer.Option("--project", "-p", metavar="PROJECT", help="Folder with an agents.yaml.", show_default="this folder"),
+]
+
 
 def project_place(given: Path | None) -> Path:
     """The place named, else this folder when it holds a project, else the checkout Skerry was started from."""

@@ -36,7 +36,7 @@ _WORDS: Mapping[str, str] = {
 }
 _PATTERNS: Mapping[str, str] = {
     "id": "expected a small letter, then small letters, digits and '-', 40 at most",
-    "credential": "expected env:VARIABLE or keyring:name",
+    "credential": "expected env:VARIABLE, keyring:name or file:/path",
     "base_url": "expected an address such as https://api.openai.com/v1",
     "image": "expected the name of an image such as base",
 }

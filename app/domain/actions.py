@@ -78,7 +78,9 @@ class AskUser(Action):
     name: ClassVar[str] = "ask_user"
     question: str = Field(description="The question, one line.", min_length=1)
     details: str = Field(default="", description="What the user needs to know to decide.")
-    options: tuple[str, ...] = Field(default=(), description="Answers to choose from; the user may also write.", max_length=9)
+    options: tuple[str, ...] = Field(
+        default=(), description="Answers to choose from; the user may also write.", max_length=9
+    )
     default: str = Field(default="", description="The option you would take yourself.")
 
 

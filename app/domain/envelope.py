@@ -108,7 +108,9 @@ def reference(envelope: Envelope) -> MessageRef:
 def check_envelope(envelope: Envelope, max_bytes: int = MAX_BODY_BYTES) -> Envelope:
     """The envelope unchanged, or ActionRefused with the reason."""
     if not envelope.body.strip():
-        raise ActionRefused("the message has no text", operation="send message", hint="say what the recipient shall know or do")
+        raise ActionRefused(
+            "the message has no text", operation="send message", hint="say what the recipient shall know or do"
+        )
     check_text(envelope.subject, what="the subject", max_bytes=MAX_SUBJECT_BYTES)
     if "\n" in envelope.subject:
         raise ActionRefused("the subject has more than one line", operation="send message")

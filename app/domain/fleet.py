@@ -84,8 +84,8 @@ class ProviderSpec(_Spec):
 
     api: Literal["openai", "anthropic"] = Field(description="The protocol it speaks.")
     base_url: Annotated[str, Field(pattern=r"^https?://[^\s]+$")]
-    credential: Annotated[str, Field(pattern=r"^(env:[A-Za-z_][A-Za-z0-9_]*|keyring:[^\s:]+)$")] | None = Field(
-        default=None, description="env:VARIABLE or keyring:name; nothing for a local model without a key."
+    credential: Annotated[str, Field(pattern=r"^(env:[A-Za-z_][A-Za-z0-9_]*|keyring:[^\s:]+|file:/\S+)$")] | None = Field(
+        default=None, description="env:VARIABLE, keyring:name or file:/path; nothing for a local model without a key."
     )
 
 

@@ -85,7 +85,9 @@ def check_answer(interrupt: Interrupt, answer: Answer) -> None:
         )
     check_text(answer.text, what="the answer", max_bytes=MAX_ANSWER_BYTES)
     if answer.action == "modify" and not answer.text.strip():
-        raise ActionRefused("new instructions are empty", operation="answer", hint="say what the agent shall do instead")
+        raise ActionRefused(
+            "new instructions are empty", operation="answer", hint="say what the agent shall do instead"
+        )
     if interrupt.kind is InterruptKind.APPROVAL and answer.action == "resume" and not answer.option:
         raise ActionRefused(
             f"{interrupt.id} needs one of its options", operation="answer", hint=", ".join(interrupt.options)

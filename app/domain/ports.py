@@ -162,8 +162,11 @@ class Brief:
 
 @dataclass(frozen=True, slots=True)
 class TurnRequest:
-    """One prompt to the agent. ``resume`` is true when an earlier try of this very turn had begun: then the runtime
-    loads the session and goes on, giving the prompt only if it had not arrived."""
+    """One prompt to the agent.
+
+    ``resume`` is true when an earlier try of this very turn had begun: then the runtime loads the session and goes on,
+    giving the prompt only if it had not arrived.
+    """
 
     turn: int
     prompt: str

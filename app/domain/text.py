@@ -40,7 +40,9 @@ def check_text(text: str, *, what: str, max_bytes: int) -> str:
 def printable(text: str) -> str:
     """``text`` for display: characters that could steer a terminal or reorder a line become U+FFFD."""
     return "".join(
-        char if char in _ALLOWED_CONTROLS or not (ord(char) < 0x20 or 0x7F <= ord(char) <= 0x9F or char in _BIDI) else "\ufffd"
+        char
+        if char in _ALLOWED_CONTROLS or not (ord(char) < 0x20 or 0x7F <= ord(char) <= 0x9F or char in _BIDI)
+        else "\ufffd"
         for char in text
     )
 

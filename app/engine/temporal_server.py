@@ -30,9 +30,7 @@ RETENTION = timedelta(days=30)
 NAMESPACE = "default"
 
 # Defaults cost 50 ms a hop and 20 task-queue loads a second; these are safe on one machine (FACTS.md B2.1).
-_TUNING = tuple(
-    f"history.{queue}ProcessorMaxPollRPS=1000" for queue in ("transfer", "timer", "visibility", "outbound")
-)
+_TUNING = tuple(f"history.{queue}ProcessorMaxPollRPS=1000" for queue in ("transfer", "timer", "visibility", "outbound"))
 _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL")
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import zip_longest
 from typing import Literal
 
 RESUMED = "[skerry] resumed:"
@@ -106,6 +107,6 @@ class Conversation:
 
 def _messages(text: str) -> Iterator[MessageSeen]:
     heads = list(_HEADER.finditer(text))
-    for head, following in zip(heads, [*heads[1:], None], strict=True):
+    for head, following in zip_longest(heads, heads[1:]):
         body = text[head.end() : following.start() if following else len(text)]
         yield MessageSeen(head[1], head[2], (head[3] or "").strip(), body.strip())

@@ -12,7 +12,7 @@ ModelApi = Literal["openai", "anthropic"]
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """A real model provider. ``credential`` refers to a key (``env:NAME``, ``keyring:name``, ``file:path``), never is one.
+    """A real model provider. ``credential`` refers to a key: ``env:NAME``, ``keyring:name`` or ``file:path``.
 
     ``base_url`` is what the provider's own SDK takes: with ``/v1`` for the OpenAI API, without for Anthropic's.
     """

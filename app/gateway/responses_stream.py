@@ -17,6 +17,7 @@ COMMAND_MS = 600_000
 _DELTA_CHARS = 48
 
 Json = dict[str, Any]
+_BARE: Mapping[str, Json] = {"message": {"content": []}, "function_call": {"arguments": ""}}
 
 
 def response(move: Move, toolbox: Toolbox, *, model: str, created_at: int, seed: str, tokens: tuple[int, int]) -> Json:
@@ -103,7 +104,7 @@ def _named(call_id: str, name: str, arguments: Mapping[str, Any]) -> Json:
 
 def _item_events(index: int, item: Json) -> list[tuple[str, Json]]:
     inner = {"message": _message_events, "function_call": _call_events}.get(item["type"])
-    bare: Json = {"message": {"content": []}, "function_call": {"arguments": ""}}.get(item["type"], {})
+    bare = _BARE.get(item["type"], {})
     status = {"status": "in_progress"} if "status" in item else {}
     added = ("response.output_item.added", {"output_index": index, "item": item | bare | status})
     done = ("response.output_item.done", {"output_index": index, "item": item})

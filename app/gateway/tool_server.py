@@ -56,6 +56,8 @@ class ToolServer:
     async def start(self) -> None:
         """Make ready to serve; safe to repeat."""
         if self._runner is None:
+            # It tells of every stateless request's end.
+            logging.getLogger("mcp.server").setLevel(logging.WARNING)
             ready = asyncio.Event()
             self._runner = asyncio.create_task(self._run(ready), name="tool server")
             await ready.wait()

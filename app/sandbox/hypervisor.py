@@ -7,18 +7,19 @@ again by the next one. All methods block: call them from a thread.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import functools
 import grp
 import os
 import pwd
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import libvirt
 
 from app.domain.errors import HostError, SandboxError
+from app.sandbox.reaper import become_subreaper, reap_when_ended, reaping
 
 _ROOT_CONF = """\
 stdio_handler = "file"
@@ -31,7 +32,6 @@ security_driver = "none"
 namespaces = [ ]
 """
 _USER_CONF = 'stdio_handler = "file"\n'
-_PR_SET_CHILD_SUBREAPER = 36
 _SOCKET_PATH_LIMIT = 107
 _LONGEST_SOCKET = "/lib/qemu/domain-99999-12345678901234567890/monitor.sock"
 _ACCOUNT = "libvirt-qemu"
@@ -52,9 +52,10 @@ class Hypervisor:
             raise HostError(f"the account {_ACCOUNT} is missing", operation="hypervisor", hint=_ADD_ACCOUNT)
         self._prepare()
         _start_event_loop()
-        _become_subreaper()
+        become_subreaper()
         try:
-            self._connection = libvirt.open(f"qemu:///embed?root={self._root}")
+            with reaping():
+                self._connection = libvirt.open(f"qemu:///embed?root={self._root}")
         except libvirt.libvirtError as error:
             raise _open_error(error, self._root) from error
 
@@ -78,16 +79,17 @@ class Hypervisor:
 
     def create(self, xml: str) -> None:
         """Start a machine. It is transient: when it ends, libvirt forgets it."""
-        with _translated("start the machine"):
+        with _translated("start the machine"), reaping():
             domain = self._open().createXML(xml, 0)
-            self._reap_later(domain.name())
+            if (pid := self.pid(domain.name())) is not None:
+                reap_when_ended(pid)
 
     def destroy(self, name: str) -> None:
         """Pull the plug and wait until the process is gone. No error when there is none."""
         domain = self._find(name)
         if domain is None:
             return
-        with _translated("destroy the machine"):
+        with _translated("destroy the machine"), reaping():
             try:
                 domain.destroy()
             except libvirt.libvirtError as error:
@@ -135,20 +137,9 @@ class Hypervisor:
                     return None
                 raise
 
-    def _reap_later(self, name: str) -> None:
-        """QEMU is our child (we are the subreaper): a zombie would hold up destroy() for seconds."""
-        pid = self.pid(name)
-        if pid is not None:
-            threading.Thread(target=_reap, args=(pid,), name=f"reap-{name}", daemon=True).start()
-
-
-def _reap(pid: int) -> None:
-    with contextlib.suppress(ChildProcessError):
-        os.waitpid(pid, 0)
-
 
 @contextlib.contextmanager
-def _translated(operation: str):  # type: ignore[no-untyped-def]
+def _translated(operation: str) -> Iterator[None]:
     try:
         yield
     except libvirt.libvirtError as error:
@@ -184,8 +175,3 @@ def _start_event_loop() -> None:
 def _run_event_loop() -> None:
     while True:
         libvirt.virEventRunDefaultImpl()
-
-
-@functools.cache
-def _become_subreaper() -> None:
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)

@@ -138,7 +138,9 @@ class JournalReader:
 
 
 def _read(connection: sqlite3.Connection, after: int, limit: int) -> list[tuple[int, Event]]:
-    rows = connection.execute("SELECT seq, json FROM events WHERE seq>? ORDER BY seq LIMIT ?", (after, limit)).fetchall()
+    rows = connection.execute(
+        "SELECT seq, json FROM events WHERE seq>? ORDER BY seq LIMIT ?", (after, limit)
+    ).fetchall()
     facts: list[tuple[int, Event]] = []
     for seq, text in rows:
         try:

@@ -77,7 +77,9 @@ class MemoryFile:
             self._keep(content, author="user", action="edit")
 
     def _newest(self) -> tuple[int, str]:
-        query = "SELECT revision, content FROM memory_revisions WHERE fleet=? AND agent=? ORDER BY revision DESC LIMIT 1"
+        query = (
+            "SELECT revision, content FROM memory_revisions WHERE fleet=? AND agent=? ORDER BY revision DESC LIMIT 1"
+        )
         row = self._db.conn.execute(query, self._key).fetchone()
         return (row[0], row[1]) if row else (0, "")
 
@@ -95,7 +97,7 @@ class MemoryFile:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(name, self._path)
+            Path(name).replace(self._path)
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise

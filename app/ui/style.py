@@ -74,7 +74,7 @@ QHeaderView::section:hover { color: $text; }
 QHeaderView::down-arrow, QHeaderView::up-arrow { width: 0; height: 0; }
 
 QTextBrowser, QPlainTextEdit#reader { background: $surface; border: none; selection-background-color: $accent; selection-color: $on_accent; }
-QPlainTextEdit#transcript { background: $surface; border: none; selection-background-color: $accent; selection-color: $on_accent; }
+TranscriptView { background: $surface; border: none; selection-background-color: $accent; selection-color: $on_accent; }
 
 QTabBar { background: transparent; qproperty-drawBase: 0; }
 QTabBar::tab {
@@ -101,6 +101,16 @@ QMenu::item { padding: 6px 24px 6px 24px; border-radius: 4px; }
 QMenu::item:selected { background: $selection; }
 QMenu::item:disabled { color: $faint; }
 QMenu::separator { height: 1px; background: $border; margin: 4px 8px; }
+QWidget#attention { background: $amber_ground; border-bottom: 1px solid $border; }
+QWidget#attention QLabel { color: $amber_ink; }
+QWidget#attention[failed="true"] { background: $red_ground; }
+QWidget#attention[failed="true"] QLabel { color: $red_ink; }
+QPushButton[kind="attention"] {
+  background: $amber_ink; color: $amber_ground; border: none; font-weight: 600; min-height: 26px;
+}
+QPushButton[kind="attention"]:focus { border: 2px solid $text; min-height: 22px; padding: 0 10px; }
+QWidget#attention[failed="true"] QPushButton { background: $red_ink; color: $red_ground; }
+QFrame#outcome { background: $green_ground; border: none; border-radius: 8px; }
 QMessageBox { background: $surface; }
 """)
 

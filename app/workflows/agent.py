@@ -84,9 +84,9 @@ class AgentWorkflow:
     async def _rest(self) -> None:
         await self._move(*self._state.waiting_for())
         await workflow.wait_condition(
-            lambda: self._over()
-            or self._state.next_cause() is not None
-            or workflow.info().is_continue_as_new_suggested()
+            lambda: (
+                self._over() or self._state.next_cause() is not None or workflow.info().is_continue_as_new_suggested()
+            )
         )
 
     async def _take_turn(self) -> None:
@@ -312,7 +312,9 @@ class AgentWorkflow:
         self._state.open[item.id] = item
         await self._facts.interrupt(item.id)
         if item.blocking:
-            return steps.ActionOutcome(ok=True, text=f"Asked as {item.id}. End your turn now; the answer is your next prompt.")
+            return steps.ActionOutcome(
+                ok=True, text=f"Asked as {item.id}. End your turn now; the answer is your next prompt."
+            )
         return steps.ActionOutcome(ok=True, text=f"Reported as {item.id}. Go on.")
 
     def _open_for_orders(self) -> None:
@@ -329,6 +331,8 @@ class AgentWorkflow:
         state.status, state.reason = status, reason
         workflow.set_current_details(f"**{status.value}**: {reason}")
         await self._facts.record(self._facts.fact(ev.AgentMoved, state=status, reason=reason, turn=state.turn))
+
+
 def _words(error: ActivityError) -> str:
     """The innermost cause of a failed step, in its own words."""
     cause: BaseException = error

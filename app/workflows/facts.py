@@ -45,9 +45,7 @@ class Recorder:
     def withdrawn(self, interrupt_id: str) -> ev.InterruptSettled:
         """The asker has ended: nobody needs the answer any more."""
         name = f"{interrupt_id}/settled"
-        return self.fact(
-            ev.InterruptSettled, fact_id=name, interrupt_id=interrupt_id, state=InterruptState.WITHDRAWN
-        )
+        return self.fact(ev.InterruptSettled, fact_id=name, interrupt_id=interrupt_id, state=InterruptState.WITHDRAWN)
 
     async def record(self, *facts: Event) -> None:
         """Append facts; they are durable when this returns."""

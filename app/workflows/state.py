@@ -58,7 +58,9 @@ class AgentState(BaseModel):
         self.inbox.clear()
         return list(self.taken)
 
-    def judge(self, message: MessageRef, plan: AgentPlan, team: frozenset[str]) -> Literal["direct", "ask", "deny"] | str:
+    def judge(
+        self, message: MessageRef, plan: AgentPlan, team: frozenset[str]
+    ) -> Literal["direct", "ask", "deny"] | str:
         """What the topology says of a message: ``direct``, ``ask``, ``deny``, or words for one that cannot be."""
         if message.recipient == plan.id:
             return "you cannot write to yourself; keep notes with memory_append"

@@ -35,7 +35,9 @@ RELEASE_TIMEOUT = timedelta(minutes=2)
 HEARTBEAT_TIMEOUT = timedelta(seconds=15)
 """Silence after which a step's worker counts as dead; the engine beats every second."""
 
-STEP_RETRY = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=30), maximum_attempts=50)
+STEP_RETRY = RetryPolicy(
+    initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=30), maximum_attempts=50
+)
 """Attempts cover engine crashes; an activity that will not get better by itself says so with a non-retryable error."""
 
 

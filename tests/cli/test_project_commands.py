@@ -1,41 +1,68 @@
-"""``skerry validate`` and ``skerry schema``, as a process: exit status, streams, no traceback."""
+"""``skerry validate`` and ``skerry schema``: exit status, streams, no traceback."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
+from app.cli.main import main
 from tests.conftest import WriteProject
 from tests.test_config import BAD, ONE
 
 
-def skerry(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "app", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=cwd,
-        env=None,
-        stdin=subprocess.DEVNULL,
-    )
+class Done(NamedTuple):
+    """How a command ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
 
 
-def test_a_good_project(write_project: WriteProject) -> None:
+Skerry = Callable[..., Done]
+
+
+@pytest.fixture
+def skerry(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Skerry:
+    """Run a command line in this process."""
+
+    def run(*arguments: str, cwd: Path | None = None) -> Done:
+        if cwd is not None:
+            monkeypatch.chdir(cwd)
+        monkeypatch.setattr(sys, "argv", ["skerry", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capsys.readouterr()
+        return Done(int(ended.value.code or 0), out, err)
+
+    return run
+
+
+def test_as_a_process(write_project: WriteProject) -> None:
+    folder = write_project(ONE + "    colour: red\n")
+    command = [sys.executable, "-m", "app", "validate", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "agents.yaml:4:5: agents[0].colour: unknown key 'colour'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_good_project(skerry: Skerry, write_project: WriteProject) -> None:
     done = skerry("validate", str(write_project(ONE)))
     assert (done.returncode, done.stderr) == (0, "")
     assert "dev-agent (codex)" in done.stdout
 
 
-def test_this_folder_is_the_project(write_project: WriteProject) -> None:
+def test_this_folder_is_the_project(skerry: Skerry, write_project: WriteProject) -> None:
     assert "dev-agent" in skerry("validate", cwd=write_project(ONE)).stdout
 
 
-def test_json_for_programs(write_project: WriteProject) -> None:
+def test_json_for_programs(skerry: Skerry, write_project: WriteProject) -> None:
     good = json.loads(skerry("validate", "--json", str(write_project(ONE))).stdout)
     assert (good["ok"], good["agents"][0]["id"]) == (True, "dev-agent")
     done = skerry("validate", "--json", str(write_project(ONE + "    colour: red\n")))
@@ -54,7 +81,7 @@ def test_json_for_programs(write_project: WriteProject) -> None:
         "syntax: tab",
     ],
 )
-def test_a_bad_project_is_explained(name: str, write_project: WriteProject) -> None:
+def test_a_bad_project_is_explained(skerry: Skerry, name: str, write_project: WriteProject) -> None:
     text, place, words = BAD[name]
     folder = write_project(text)
     done = skerry("validate", str(folder))
@@ -64,7 +91,7 @@ def test_a_bad_project_is_explained(name: str, write_project: WriteProject) -> N
     assert "Traceback" not in done.stderr + done.stdout
 
 
-def test_mistakes_in_a_rules_file_are_found(write_project: WriteProject) -> None:
+def test_mistakes_in_a_rules_file_are_found(skerry: Skerry, write_project: WriteProject) -> None:
     folder = write_project(ONE)
     (folder / "agents/dev-agent").mkdir(parents=True)
     (folder / "agents/dev-agent/rules.md").write_text("---\naprove: ask\n---\n")
@@ -73,13 +100,13 @@ def test_mistakes_in_a_rules_file_are_found(write_project: WriteProject) -> None
     assert "rules.md:2:1: aprove: unknown key 'aprove'; did you mean 'approve'?" in done.stderr
 
 
-def test_no_project(tmp_path: Path) -> None:
+def test_no_project(skerry: Skerry, tmp_path: Path) -> None:
     done = skerry("validate", str(tmp_path))
     assert (done.returncode, "Traceback" in done.stderr) == (2, False)
     assert "remedy:" in done.stderr
 
 
-def test_text_of_a_file_cannot_steer_the_terminal(write_project: WriteProject) -> None:
+def test_text_of_a_file_cannot_steer_the_terminal(skerry: Skerry, write_project: WriteProject) -> None:
     done = skerry("validate", str(write_project(ONE + '    provider: "\\e]0;gotcha\\a[red]"\n')))
     assert done.returncode == 2
     assert "\x1b" not in done.stderr
@@ -87,16 +114,16 @@ def test_text_of_a_file_cannot_steer_the_terminal(write_project: WriteProject) -
 
 
 @pytest.mark.parametrize("arguments", [["vlidate"], ["validate", "--jsn"], ["schema", "agnts"]])
-def test_a_mistake_on_the_command_line(arguments: list[str]) -> None:
+def test_a_mistake_on_the_command_line(skerry: Skerry, arguments: list[str]) -> None:
     done = skerry(*arguments)
     assert (done.returncode, "Traceback" in done.stderr) == (2, False)
 
 
-def test_schema_is_json() -> None:
+def test_schema_is_json(skerry: Skerry) -> None:
     assert json.loads(skerry("schema").stdout)["title"] == "agents.yaml"
 
 
-def test_version_and_help() -> None:
+def test_version_and_help(skerry: Skerry) -> None:
     assert skerry("--version").stdout.startswith("skerry ")
     text = skerry("--help").stdout
     assert "Exit status:" in text

@@ -140,4 +140,4 @@ def test_a_fleet_without_agents_is_refused() -> None:
 
 def test_a_fleet_is_frozen() -> None:
     with pytest.raises(ValidationError, match="frozen"):
-        fleet({"id": "a"}).agents[0].model = "other"
+        setattr(fleet({"id": "a"}).agents[0], "model", "other")  # noqa: B010  (mypy knows that it is frozen)

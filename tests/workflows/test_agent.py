@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from temporalio.client import Client
 
 from app.config import Paths
 from app.domain import events as ev
@@ -14,7 +15,6 @@ from app.domain.events import AgentStatus
 from app.domain.interrupt import Answer
 from app.domain.ports import Said
 from app.workflows.agent import DELIVER_ONCE, REFUSE
-from temporalio.client import Client
 from tests.team import Team, Turn, read
 
 
@@ -100,9 +100,7 @@ async def test_an_indirect_message_is_held_until_the_user_decides(paths: Paths, 
         if turn.agent == "bob" and turn.number == 1:
             held = await turn.call("send_message", recipient="alice", subject="Hi", body="May I?")
             assert held.text.startswith("Held as m-")
-        if turn.agent == "bob":
-            await finish(turn)
-        elif "May I?" in turn.prompt or option == REFUSE:
+        if turn.agent == "bob" or "May I?" in turn.prompt or option == REFUSE:
             await finish(turn)
 
     async with Team(paths, temporal, script) as team:

@@ -6,24 +6,24 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 
-from PySide6.QtCore import QEvent, QRect, Qt, QTimer, Signal
+from PySide6.QtCore import QPoint, Qt, QTimer, Signal
 from PySide6.QtGui import (
-    QFont, QHideEvent, QKeyEvent, QMouseEvent, QPaintEvent, QResizeEvent, QShowEvent, QTextBlock, QTextCursor,
-    QTextOption,
+    QHideEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QResizeEvent, QShowEvent, QTextBlock, QTextOption,
 )  # fmt: skip
 from PySide6.QtWidgets import QFrame, QPlainTextDocumentLayout, QPlainTextEdit, QWidget
 
 from app.ui.console.entries import Entry, Piece, Role
-from app.ui.console.gutter import Gutter, paint_cards
+from app.ui.console.gutter import WIDTH, Gutter, paint_behind
+from app.ui.console.ledger import Ledger
 from app.ui.console.look import Look
-from app.ui.console.pages import Pages
+from app.ui.console.writer import Writer, in_small_parts
 from app.ui.theme import Theme
 
 MAX_BLOCKS = 5000
 FRAME_MS = 16
 BUDGET_SECONDS = 0.005
-GUTTER = 84
-_RIGHT = 16
+_RIGHT = 24
+_FOLD_KEYS = (Qt.Key.Key_Space, Qt.Key.Key_Return, Qt.Key.Key_Enter)
 
 
 class TranscriptView(QPlainTextEdit):
@@ -35,7 +35,21 @@ class TranscriptView(QPlainTextEdit):
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setObjectName("transcript")
+        self.theme = theme
+        self.following = True
+        self._sources: deque[Iterator[Piece]] = deque()
+        self._scrolling = False
+        self._gutter = Gutter(self)
+        self._set_up()
+        self._timer = QTimer(self)
+        self._timer.setInterval(FRAME_MS)
+        self._timer.timeout.connect(self.flush)
+        self.updateRequest.connect(self._gutter.follow)
+        self.verticalScrollBar().valueChanged.connect(self._scrolled)
+        self.verticalScrollBar().rangeChanged.connect(self._grown)
+        self.begin()
+
+    def _set_up(self) -> None:
         self.setAccessibleName("Transcript")
         self.setReadOnly(True)
         self.setUndoRedoEnabled(False)
@@ -43,45 +57,28 @@ class TranscriptView(QPlainTextEdit):
         self.setMaximumBlockCount(MAX_BLOCKS)
         self.setWordWrapMode(QTextOption.WrapMode.WrapAtWordBoundaryOrAnywhere)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setTextInteractionFlags(
-            Qt.TextInteractionFlag.TextSelectableByMouse | Qt.TextInteractionFlag.TextSelectableByKeyboard
-        )
+        flags = Qt.TextInteractionFlag.TextSelectableByMouse | Qt.TextInteractionFlag.TextSelectableByKeyboard
+        self.setTextInteractionFlags(flags)
         self.document().setDocumentMargin(0)
-        self.setViewportMargins(GUTTER, 0, _RIGHT, 0)
+        self.setViewportMargins(WIDTH, 0, _RIGHT, 0)
         self.viewport().setMouseTracking(True)
-        self.theme = theme
-        self.look = Look(theme)
-        self.pages = Pages()
-        self.following = True
-        self._sources: deque[Iterator[Piece]] = deque()
-        self._last: Entry | None = None
-        self._owes_newline = False
-        self._scrolling = False
-        self._gutter = Gutter(self)
-        self._timer = QTimer(self)
-        self._timer.setInterval(FRAME_MS)
-        self._timer.timeout.connect(self.flush)
-        self.updateRequest.connect(self._gutter.follow)
-        self.verticalScrollBar().valueChanged.connect(self._scrolled)
 
     # -- what comes in ---------------------------------------------------------------------------------------------
     def begin(self) -> None:
         """Forget everything: another transcript follows."""
         self._sources.clear()
-        self._timer.stop()
         self._scrolling = True
         self.clear()
         self._scrolling = False
         self.look = Look(self.theme)
-        self.pages = Pages()
-        self._last, self._owes_newline = None, False
+        self.ledger = Ledger()
+        self._writer = Writer(self.document(), self.ledger, self.look)
         self.follow(True)
 
     def append(self, pieces: Iterable[Piece]) -> None:
         """Show ``pieces`` in the coming frames; they are taken from the iterable only then."""
-        self._sources.append(_in_small_parts(pieces))
-        if self.isVisible() and not self._timer.isActive():
-            self._timer.start()
+        self._sources.append(in_small_parts(pieces))
+        self._wake()
 
     @property
     def idle(self) -> bool:
@@ -90,94 +87,126 @@ class TranscriptView(QPlainTextEdit):
 
     def flush(self) -> None:
         """Show what waits, for at most about ``BUDGET_SECONDS``."""
+        top = self.firstVisibleBlock()
         end = time.perf_counter() + BUDGET_SECONDS
-        above = self.verticalScrollBar().value()
-        blocks_before = self.pages.written
-        cursor = QTextCursor(self.document())
-        cursor.beginEditBlock()
-        while self._sources and time.perf_counter() < end:
-            piece = next(self._sources[0], None)
-            if piece is None:
-                self._sources.popleft()
-            else:
-                self._write(cursor, piece)
-        cursor.endEditBlock()
-        self._settle(above, self.pages.written - blocks_before)
+        clock = iter(lambda: time.perf_counter() > end, None)
+        self._scrolling = True
+        while self._sources and self._writer.write(self._sources[0], clock):
+            self._sources.popleft()
+        self._settle(top)
+        self._scrolling = False
         if not self._sources:
             self._timer.stop()
             self.drained.emit()
 
-    def _write(self, cursor: QTextCursor, piece: Piece) -> None:
-        cursor.movePosition(QTextCursor.MoveOperation.End)
-        if piece.entry is not self._last:
-            self._gap(cursor, piece.entry)
-        if piece.fresh or self._owes_newline:
-            self._new_block(cursor, piece.entry, piece.role)
-        elif piece.role is Role.ASIDE:
-            cursor.insertText("   ", self.look.format(piece.entry, piece.role))
-        self._owes_newline = False
-        for run in piece.runs:
-            text = run.text
-            if text.startswith("\r"):
-                cursor.movePosition(QTextCursor.MoveOperation.StartOfBlock, QTextCursor.MoveMode.KeepAnchor)
-                cursor.removeSelectedText()
-                text = text[1:]
-            self._insert(cursor, piece, text, run is piece.runs[-1])
-        self._last = piece.entry
+    def _settle(self, top: QTextBlock) -> None:
+        """Stay at the end, or keep the line the user reads where it is although lines fell off the top."""
+        bar = self.verticalScrollBar()
+        bar.setValue(bar.maximum() if self.following else top.firstLineNumber() if top.isValid() else bar.value())
+        self.ledger.prune(self.document().firstBlock())
+        self._gutter.update()
+        self.viewport().update()
 
-    def _insert(self, cursor: QTextCursor, piece: Piece, text: str, last: bool) -> None:
-        run = piece.runs[-1] if last else next(r for r in piece.runs if r.text.lstrip("\r") == text)
-        look = self.look.format(piece.entry, piece.role, run.sgr)
-        lines = text.split("\n")
-        if last and piece.role is Role.OUTPUT and len(lines) > 1 and not lines[-1]:
-            lines.pop()
-            self._owes_newline = True
-        for number, line in enumerate(lines):
-            if number:
-                self._new_block(cursor, piece.entry, piece.role)
-            cursor.insertText(line, look)
-
-    def _gap(self, cursor: QTextCursor, entry: Entry) -> None:
-        if self._last is not None:
-            cursor.insertBlock()
-            self.pages.mark_gap(cursor.block(), entry)
-        cursor.insertText(" ", self.look.gap(entry))
-        self._owes_newline = True
-
-    def _new_block(self, cursor: QTextCursor, entry: Entry, role: Role) -> None:
-        cursor.insertBlock()
-        block = cursor.block()
-        self.pages.mark(block, entry, role)
-        if role is Role.BODY and entry.folds and entry.folded:
-            block.setVisible(False)
+    def _wake(self) -> None:
+        if self._sources and self.isVisible() and not self._timer.isActive():
+            self._timer.start()
 
     # -- following -------------------------------------------------------------------------------------------------
     def follow(self, following: bool) -> None:
         """Keep the end in view, or stay where the user reads."""
+        if following:
+            self._to_end()
         if following != self.following:
             self.following = following
             self.following_changed.emit(following)
-        if following:
-            self._to_end()
 
     def _to_end(self) -> None:
         self._scrolling = True
-        bar = self.verticalScrollBar()
-        bar.setValue(bar.maximum())
+        self.verticalScrollBar().setValue(self.verticalScrollBar().maximum())
         self._scrolling = False
 
-    def _settle(self, above: int, written: int) -> None:
+    def _scrolled(self, value: int) -> None:
+        if not self._scrolling:
+            self.follow(value >= self.verticalScrollBar().maximum())
+
+    def _grown(self, _minimum: int, _maximum: int) -> None:
+        if self.following and not self._scrolling:
+            self._to_end()
+
+    # -- folding ---------------------------------------------------------------------------------------------------
+    def toggle(self, block: QTextBlock) -> bool:
+        """Fold or unfold the entry whose head ``block`` is; False when it is no such line."""
+        entry = self.ledger.entry(block)
+        if entry is None or not entry.folds or self.ledger.role(block) is not Role.HEAD:
+            return False
+        entry.folded = not entry.folded
+        self._show_lines(block, entry)
+        return True
+
+    def _show_lines(self, head: QTextBlock, entry: Entry) -> None:
+        block = head.next()
+        while block.isValid() and self.ledger.entry(block) is entry:
+            block.setVisible(not entry.folded)
+            block.setLineCount(0 if entry.folded else max(1, block.layout().lineCount()))
+            block = block.next()
+        end = block.position() if block.isValid() else self.document().characterCount()
+        was_following, self.following = self.following, False
+        self.document().markContentsDirty(head.position(), end - head.position())
+        layout = self.document().documentLayout()
+        assert isinstance(layout, QPlainTextDocumentLayout)
+        layout.requestUpdate()
+        layout.documentSizeChanged.emit(layout.documentSize())
+        self.following = was_following
+        self.viewport().update()
+        self._gutter.update()
+        self._scrolled(self.verticalScrollBar().value())
+
+    def _head_at(self, point: QPoint) -> QTextBlock:
+        return self.cursorForPosition(point).block()
+
+    # -- Qt's events -----------------------------------------------------------------------------------------------
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Cards first, text above them."""
+        painter = QPainter(self.viewport())
+        painter.setClipRect(event.rect())
+        paint_behind(self, painter)
+        painter.end()
+        super().paintEvent(event)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Keep the gutter at the left, and the end in view."""
+        super().resizeEvent(event)
+        self._gutter.place(self.contentsRect())
         if self.following:
             self._to_end()
-        self._gutter.update()
 
-    def _scrolled(self, value: int) -> None:
-        if self._scrolling:
+    def showEvent(self, event: QShowEvent) -> None:
+        """Go on with what came while hidden."""
+        super().showEvent(event)
+        self._wake()
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        """A hidden transcript costs nothing."""
+        super().hideEvent(event)
+        self._timer.stop()
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        """A click on a caption folds or unfolds."""
+        super().mouseReleaseEvent(event)
+        if event.button() is Qt.MouseButton.LeftButton and not self.textCursor().hasSelection():
+            self.toggle(self._head_at(event.position().toPoint()))
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        """The hand says where a click does something."""
+        super().mouseMoveEvent(event)
+        entry = self.ledger.entry(block := self._head_at(event.position().toPoint()))
+        hand = entry is not None and entry.folds and self.ledger.role(block) is Role.HEAD
+        self.viewport().setCursor(Qt.CursorShape.PointingHandCursor if hand else Qt.CursorShape.IBeamCursor)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Space or Enter folds at the text cursor; End goes to the newest line and stays there."""
+        if event.key() in _FOLD_KEYS and self.toggle(self.textCursor().block()):
             return
-        self.follow_if(value >= self.verticalScrollBar().maximum() - 1)
-
-    def follow_if(self, at_end: bool) -> None:
-        """The user scrolled: follow again only from the end."""
-        if at_end != self.following:
-            self.following = at_end
-            self.following_changed.emit(at_end)
+        super().keyPressEvent(event)
+        if event.key() == Qt.Key.Key_End:
+            self.follow(True)

@@ -1,0 +1,184 @@
+"""An agent that is a program speaking the Agent Client Protocol: one process and one session, alive between turns."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import Any, ClassVar, Final
+
+from acp.schema import HttpMcpServer, PromptResponse
+
+from app.domain.errors import RuntimeFailure
+from app.domain.ports import Brief, Sandbox, TurnObserver, TurnOutcome, TurnRequest
+from app.runtimes.acp_program import CLOSE_TIMEOUT, AcpProgram
+from app.runtimes.acp_turn import TurnEar
+from app.runtimes.acp_updates import ToolCalls
+
+RESUMED: Final = "[skerry] resumed:"
+"""How the prompt begins that goes on with a turn which a crash had cut."""
+GO_ON: Final = (
+    f"{RESUMED} the host was restarted in the middle of your turn. What stands above is done. A command or a tool call"
+    " that shows as aborted may or may not have had its effect: look before you do it again. Go on with your turn."
+)
+LOST: Final = (
+    "[skerry] your conversation so far could not be loaded; you begin a new one. Your workspace and your memory are as"
+    " you left them.\n\n"
+)
+QUIESCE_TIMEOUT: Final = 120.0
+"""Seconds that a resumed turn waits for the commands of the program before it."""
+
+log = logging.getLogger(__name__)
+
+
+class AcpRuntime:
+    """Drives a program that speaks ACP on its standard streams. Subclasses write its files in ``prepare``.
+
+    A turn is one ``session/prompt``. The program is started when a turn needs it, and again when it has ended, when
+    the machine is another one, or when a turn is resumed; the session is then loaded. If the program has no session
+    of that id, it begins a new one, is told so in the prompt, and the observer hears of the new session.
+    """
+
+    name: ClassVar[str] = "the agent's program"
+
+    def __init__(self, command: str, *, workspace: str = "/workspace", env: Mapping[str, str] | None = None) -> None:
+        """``command`` is a shell command; paths are those inside the machine."""
+        self._command = command
+        self._workspace = workspace
+        self._env = dict(env or {})
+        self._brief: Brief | None = None
+        self._program: AcpProgram | None = None
+        self._session: str | None = None
+        self._calls = ToolCalls()
+        self._busy = False
+        self._cancelled = False
+
+    async def prepare(self, sandbox: Sandbox, brief: Brief) -> None:
+        """Keep the brief; a program that runs already is not disturbed."""
+        self._brief = brief
+
+    async def run_turn(self, sandbox: Sandbox, turn: TurnRequest, observer: TurnObserver) -> TurnOutcome:
+        """Give one prompt and wait for its end. Raises RuntimeFailure, or SandboxError when the channel fails."""
+        if self._busy:
+            raise RuntimeFailure("a turn is running already", operation="run a turn", hint="cancel it first")
+        self._busy, self._cancelled = True, False
+        try:
+            program, session, prompt = await self._open(sandbox, turn, observer)
+            if self._cancelled:
+                return TurnOutcome(session=session, stop_reason="cancelled")
+            return await self._perform(program, session, prompt, observer)
+        finally:
+            self._busy = False
+
+    async def cancel_turn(self) -> None:
+        """Ask the running turn to stop; one that has not begun yet will not."""
+        self._cancelled = True
+        if self._busy and self._program is not None and self._session is not None:
+            await self._program.cancel(self._session)
+
+    async def close(self) -> None:
+        """End the program. Safe to repeat."""
+        program, self._program, self._session = self._program, None, None
+        if program is not None:
+            await program.close()
+
+    # -- what a brand may say differently ----------------------------------------------------------------------
+    def mcp_servers(self, brief: Brief) -> list[HttpMcpServer]:
+        """The MCP servers a session is opened with."""
+        return [HttpMcpServer(type="http", name="skerry", url=f"{brief.gateway_url}/mcp", headers=[])]
+
+    async def session_begun(self, program: AcpProgram, session: str, brief: Brief) -> None:
+        """Called once for a new session, before its first prompt."""
+
+    def notice(self, update: Any) -> str | None:
+        """What the program says of itself in an update (warnings, failures); None when it is the agent's."""
+        return None
+
+    def failure_in(self, notice: str) -> str:
+        """The reason when a turn that ended with this notice has failed, else empty."""
+        return ""
+
+    # -- a turn ------------------------------------------------------------------------------------------------
+    async def _open(self, sandbox: Sandbox, turn: TurnRequest, observer: TurnObserver) -> tuple[AcpProgram, str, str]:
+        brief, prompt = self._briefed(), _plain(turn.prompt)
+        program = await self._running(sandbox, turn)
+        if self._session is not None:
+            return program, self._session, prompt
+        if turn.session is not None:
+            told = await program.load_session(turn.session, self._workspace, self.mcp_servers(brief))
+            if told is not None:
+                self._session = turn.session
+                return program, turn.session, GO_ON if turn.resume and _has_arrived(prompt, told) else prompt
+            log.warning("%s has no session %s; it begins a new one", brief.agent, turn.session)
+            prompt = LOST + prompt
+        session = await program.new_session(self._workspace, self.mcp_servers(brief))
+        await self.session_begun(program, session, brief)
+        await observer.session_opened(session)
+        self._session = session
+        return program, session, prompt
+
+    async def _running(self, sandbox: Sandbox, turn: TurnRequest) -> AcpProgram:
+        """The program, with our session in it when it was running already."""
+        program = self._program
+        if program is not None and program.alive and program.sandbox is sandbox and not turn.resume:
+            return program
+        await self.close()
+        if turn.session is not None and not await sandbox.quiesce(QUIESCE_TIMEOUT):
+            log.warning("%s: commands of an earlier try are still running", sandbox.name)
+        self._calls = ToolCalls()
+        self._program = await AcpProgram.start(sandbox, self.name, self._command, cwd=self._workspace, env=self._env)
+        return self._program
+
+    async def _perform(self, program: AcpProgram, session: str, prompt: str, observer: TurnObserver) -> TurnOutcome:
+        ear = program.ear = TurnEar(observer, self._calls, self.notice)
+        prompting = asyncio.create_task(program.prompt(session, prompt))
+        listening = asyncio.create_task(ear.failed())
+        try:
+            await asyncio.wait({prompting, listening}, return_when=asyncio.FIRST_COMPLETED)
+            if listening.done():
+                await self._stop(program, session, prompting)
+                listening.result()
+            response = prompting.result()
+            await ear.drained()
+        finally:
+            # A turn that is left half-way makes the program unfit for the next one: it must be started again.
+            program.alive = program.alive and prompting.done()
+            prompting.cancel()
+            listening.cancel()
+            program.ear = None
+            await ear.close()
+        reason = self.failure_in(ear.last_notice) if response.stop_reason != "cancelled" else ""
+        if reason:
+            raise RuntimeFailure(f"{self.name} could not finish its turn: {reason}", operation="run a turn")
+        return _outcome(session, response)
+
+    async def _stop(self, program: AcpProgram, session: str, prompting: asyncio.Task[PromptResponse]) -> None:
+        if not prompting.done():
+            await program.cancel(session)
+            await asyncio.wait({prompting}, timeout=CLOSE_TIMEOUT)
+
+    def _briefed(self) -> Brief:
+        if self._brief is None:
+            raise RuntimeFailure("the agent was not prepared", operation="run a turn", hint="call prepare first")
+        return self._brief
+
+
+def _plain(prompt: str) -> str:
+    """The prompt, kept from being read as one of the program's own commands."""
+    return f"Your prompt:\n{prompt}" if prompt.lstrip().startswith(("/", "$")) else prompt
+
+
+def _has_arrived(prompt: str, told: list[str]) -> bool:
+    """Whether the newest prompt of a session is this one, whatever was said to take it up again."""
+    own = [text for text in told if not text.startswith((RESUMED, "<turn_aborted>"))]
+    return bool(own) and own[-1].strip() in (prompt.strip(), (LOST + prompt).strip())
+
+
+def _outcome(session: str, response: PromptResponse) -> TurnOutcome:
+    usage = response.usage
+    if usage is None:
+        return TurnOutcome(session=session, stop_reason=response.stop_reason)
+    read = usage.input_tokens + (usage.cached_read_tokens or 0) + (usage.cached_write_tokens or 0)
+    return TurnOutcome(
+        session=session, stop_reason=response.stop_reason, input_tokens=read, output_tokens=usage.output_tokens
+    )

@@ -1,0 +1,129 @@
+"""SSH to a machine over its virtio-serial channel: session reset, pinned host key, reconnection. All methods block."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import secrets
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import paramiko
+
+from app.domain.errors import SandboxError
+from app.sandbox.forward import forward_to
+from app.sandbox.keys import MachineKeys
+
+MAGIC = b"\0skerry-session-reset-v1\0"
+NONCE_BYTES = 16
+DOOR_PORT = 8080
+_CIPHERS = ("aes128-ctr", "aes256-ctr")
+_KEEPALIVE_SECONDS = 60
+_LOG = "skerry.ssh"
+
+
+class Channel:
+    """One SSH transport at a time; ``session`` opens an SSH channel on it, connecting again when it broke.
+
+    Every new transport ends the programs the old one started (the guest sees to it), so that nothing runs twice.
+    """
+
+    def __init__(self, path: Path, keys: MachineKeys, door: Path) -> None:
+        self._path, self._keys, self._door = path, keys, door
+        self._lock = threading.Lock()
+        self._transport: paramiko.Transport | None = None
+        self._closed = False
+
+    def connect(self, timeout: float) -> None:
+        """Have a transport. Raises SandboxError."""
+        with self._lock:
+            self._live_transport(timeout)
+
+    def session(self, timeout: float = 30.0) -> paramiko.Channel:
+        """A new SSH channel. Raises SandboxError."""
+        with self._lock:
+            transport = self._live_transport(timeout)
+        with _translated("open an SSH session"):
+            return transport.open_session(timeout=timeout)
+
+    def close(self) -> None:
+        """Safe to repeat; the channel cannot be used again."""
+        with self._lock:
+            self._closed = True
+            if self._transport is not None:
+                self._transport.close()
+                self._transport = None
+
+    def _live_transport(self, timeout: float) -> paramiko.Transport:
+        if self._closed:
+            raise SandboxError("the channel to the machine was closed", operation="connect")
+        if self._transport is None or not self._transport.is_active():
+            if self._transport is not None:
+                self._transport.close()
+            self._transport = self._connect(timeout)
+        return self._transport
+
+    def _connect(self, timeout: float) -> paramiko.Transport:
+        logging.getLogger(_LOG).setLevel(logging.CRITICAL)  # what fails is raised, not logged
+        with _translated("connect to the machine"):
+            connection = open_session_stream(self._path, timeout)
+            transport = paramiko.Transport(connection)
+            try:
+                self._log_in(transport, timeout)
+            except BaseException:
+                transport.close()
+                raise
+            return transport
+
+    def _log_in(self, transport: paramiko.Transport, timeout: float) -> None:
+        transport.set_log_channel(_LOG)
+        transport.get_security_options().ciphers = _CIPHERS
+        transport.start_client(timeout=timeout)
+        if transport.get_remote_server_key().asbytes() != self._keys.pinned:
+            raise SandboxError("the machine shows a host key that is not its own", operation="connect")
+        transport.auth_timeout = timeout
+        transport.auth_publickey("root", self._keys.login)
+        transport.set_keepalive(_KEEPALIVE_SECONDS)
+        transport.request_port_forward("127.0.0.1", DOOR_PORT, _door_handler(self._door))
+
+
+def open_session_stream(path: Path, timeout: float) -> socket.socket:
+    """A connected socket whose next byte is the first of a fresh SSH server. Raises OSError or TimeoutError."""
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        connection.settimeout(timeout)
+        connection.connect(str(path))
+        marker = MAGIC + secrets.token_bytes(NONCE_BYTES)
+        connection.sendall(marker)
+        await_marker(connection.recv, marker)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def await_marker(receive: Callable[[int], bytes], marker: bytes) -> None:
+    """Read up to the end of ``marker`` and not a byte more; what comes before it belongs to an older session."""
+    seen = b""
+    while seen != marker:
+        data = receive(len(marker) - len(seen))
+        if not data:
+            raise OSError("the machine closed its SSH channel")
+        seen += data
+        while not marker.startswith(seen):
+            seen = seen[1:]
+
+
+def _door_handler(door: Path) -> Callable[[paramiko.Channel, tuple[str, int], tuple[str, int]], None]:
+    return lambda channel, _origin, _server: forward_to(door, channel)
+
+
+@contextlib.contextmanager
+def _translated(operation: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, EOFError, paramiko.SSHException) as error:
+        detail = str(error) or type(error).__name__
+        raise SandboxError(f"could not {operation}: {detail}", operation=operation) from error

@@ -1,0 +1,105 @@
+"""The control channel to the guest agent: requests and answers as lines of JSON. All methods block.
+
+The machine may have been taken over by what runs in it: answers are parsed strictly and never trusted for more than
+the machine itself.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import json
+import secrets
+import socket
+import threading
+from pathlib import Path
+from typing import Any
+
+from app.domain.errors import SandboxError, SandboxLost
+
+_LINE_LIMIT = 1_048_576
+Answer = dict[str, Any]
+_Pending = concurrent.futures.Future[Answer]
+
+
+class ControlPort:
+    """One connection, made when first needed and made again after it broke; safe to use from many threads."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._socket: socket.socket | None = None
+        self._pending: dict[str, _Pending] = {}
+
+    def request(self, operation: str, timeout: float, **fields: object) -> Answer:
+        """Ask and wait. Raises SandboxLost when there is no machine, SandboxError on time-out or refusal."""
+        ident, pending = secrets.token_hex(8), _Pending()
+        line = json.dumps({"id": ident, "op": operation, **fields}).encode() + b"\n"
+        self._send(ident, pending, line)
+        try:
+            answer = pending.result(timeout)
+        except concurrent.futures.TimeoutError:
+            message = f"the machine did not answer {operation!r} within {timeout:.0f} s"
+            raise SandboxError(message, operation=operation) from None
+        finally:
+            self._pending.pop(ident, None)
+        if answer.get("ok") is not True:
+            raise SandboxError(f"the machine refused {operation!r}: {answer.get('error')}", operation=operation)
+        return answer
+
+    def close(self) -> None:
+        """Safe to repeat; a later request connects again."""
+        with self._lock:
+            self._drop(self._socket)
+
+    def _send(self, ident: str, pending: _Pending, line: bytes) -> None:
+        with self._lock:
+            try:
+                connection = self._socket or self._connect()
+                self._pending[ident] = pending
+                connection.sendall(line)
+            except OSError as error:
+                self._drop(self._socket)
+                raise SandboxLost("the machine's control channel is gone", operation="control channel") from error
+
+    def _connect(self) -> socket.socket:
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            connection.connect(str(self._path))
+            connection.sendall(b"\n")  # ends what an earlier host may have left half said
+        except OSError:
+            connection.close()
+            raise
+        self._socket = connection
+        threading.Thread(target=self._receive, args=(connection,), name="control", daemon=True).start()
+        return connection
+
+    def _receive(self, connection: socket.socket) -> None:
+        buffer = b""
+        with contextlib.suppress(OSError):
+            while data := connection.recv(65536):
+                *lines, buffer = (buffer + data).split(b"\n")
+                buffer = buffer[-_LINE_LIMIT:]
+                for line in lines:
+                    self._answer(line)
+        with self._lock:
+            self._drop(connection)
+
+    def _answer(self, line: bytes) -> None:
+        with contextlib.suppress(ValueError, RecursionError):
+            answer = json.loads(line)
+            if isinstance(answer, dict) and isinstance(ident := answer.get("id"), str):
+                pending = self._pending.get(ident)
+                if pending is not None and not pending.done():
+                    pending.set_result(answer)
+
+    def _drop(self, connection: socket.socket | None) -> None:
+        if connection is None or connection is not self._socket:
+            return
+        self._socket = None
+        with contextlib.suppress(OSError):
+            connection.shutdown(socket.SHUT_RDWR)
+        connection.close()
+        for pending in list(self._pending.values()):
+            if not pending.done():
+                pending.set_exception(SandboxLost("the machine's control channel closed", operation="control channel"))

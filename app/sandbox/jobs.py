@@ -1,0 +1,164 @@
+"""Commands in a machine, each a job in its own control group there. Everything here blocks."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import secrets
+import select
+import shlex
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import paramiko
+
+from app.domain.errors import SandboxError
+from app.domain.ports import GuestUser, Stream
+from app.sandbox.channel import Channel
+from app.sandbox.control_port import ControlPort
+
+KILL_GRACE = 2.0
+_COMMAND_LIMIT = 7000  # dropbear refuses a command above 9000 bytes
+_PIECE = 65536
+_TICK = 0.2
+_DRAIN_SECONDS = 1.0
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+Kind = Literal["c", "p"]
+"""A command that ends by itself, or a program that stays."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What is to be run, and as whom."""
+
+    command: str
+    cwd: str = "/workspace"
+    env: Mapping[str, str] = field(default_factory=dict)
+    user: GuestUser = "agent"
+    kind: Kind = "c"
+
+
+@dataclass(frozen=True, slots=True)
+class StartedJob:
+    """``name`` is what the guest agent calls it."""
+
+    name: str
+    channel: paramiko.Channel
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """``status`` is None when the job was killed or its channel went first."""
+
+    status: int | None
+    timed_out: bool
+
+
+class Jobs:
+    """Starts jobs over SSH and ends them over the control port, which works when SSH is stuck."""
+
+    def __init__(self, channel: Channel, control: ControlPort) -> None:
+        self._channel, self._control = channel, control
+
+    def start(self, job: Job) -> StartedJob:
+        """Raises SandboxError."""
+        name = f"{job.kind}-{secrets.token_hex(6)}"
+        command = job.command
+        if len(command.encode()) > _COMMAND_LIMIT or command.startswith("@"):
+            command = self._put_aside(name, command)
+        channel = self._channel.session()
+        with channel_errors("start a command"):
+            channel.exec_command(_job_line(name, job, command))
+        return StartedJob(name, channel)
+
+    def kill(self, name: str, grace: float = KILL_GRACE) -> None:
+        """TERM to all processes of the job, KILL after ``grace`` seconds. No error when it is gone."""
+        self._control.request("kill", grace + 15, job=name, grace=grace)
+
+    def collect(
+        self,
+        started: StartedJob,
+        sink: Callable[[Stream, bytes], None],
+        timeout: float,
+        abandoned: threading.Event,
+    ) -> Ended:
+        """Read output until the job ends; at ``timeout`` seconds, or when abandoned, it is killed."""
+        deadline, killed, channel = time.monotonic() + timeout, False, started.channel
+        with contextlib.closing(channel), channel_errors("read a command's output"):
+            for piece in _pieces(channel, lambda: abandoned.is_set() or time.monotonic() >= deadline):
+                if piece is not None:
+                    sink(*piece)
+                    continue
+                if killed:  # nothing came to an end within the time the kill took
+                    break
+                killed, deadline = True, time.monotonic() + KILL_GRACE + 5
+                self.kill(started.name)
+            if not killed and channel.exit_status < 0:
+                raise SandboxError("the channel closed before the command ended", operation="run")
+            return Ended(None if killed else channel.exit_status, killed and not abandoned.is_set())
+
+    def _put_aside(self, name: str, command: str) -> str:
+        path = f"/run/skerry/{name}.command"
+        self.feed(Job(f"cat > {path}", cwd="/", user="root"), command.encode())
+        return f"@{path}"
+
+    def feed(self, job: Job, data: bytes, timeout: float = 120.0) -> None:
+        """Run a job with ``data`` as its input. Raises SandboxError when it does not end with status 0."""
+        output = bytearray()
+        started = self.start(job)
+        with channel_errors("send data"):
+            started.channel.settimeout(timeout)
+            started.channel.sendall(data)
+            started.channel.shutdown_write()
+        ended = self.collect(started, lambda _, piece: output.extend(piece), timeout, threading.Event())
+        if ended.status != 0:
+            words = output.decode("utf-8", "replace").strip()[-500:]
+            raise SandboxError(f"the machine could not take the data: {words or ended.status}", operation="send data")
+
+
+def _job_line(name: str, job: Job, command: str) -> str:
+    if bad := [key for key in job.env if not _NAME.fullmatch(key)]:
+        raise SandboxError(f"{bad[0]!r} is no name for an environment variable", operation="run")
+    if "\0" in command:
+        raise SandboxError("a command cannot hold a zero byte", operation="run")
+    words = ["/usr/lib/skerry/job", name, job.user, job.cwd, command, *(f"{k}={v}" for k, v in job.env.items())]
+    return shlex.join(words)
+
+
+def _pieces(channel: paramiko.Channel, due: Callable[[], bool]) -> Iterator[tuple[Stream, bytes] | None]:
+    """Output as it comes, None whenever it is ``due``; ends with the job.
+
+    A program the command left in the background may hold the streams open: the exit status is the end then.
+    """
+    waiting, ended_at = select.poll(), None
+    waiting.register(channel.fileno(), select.POLLIN)
+    while True:
+        idle = not waiting.poll(_TICK * 1000)
+        while channel.recv_ready():
+            yield "stdout", channel.recv(_PIECE)
+            idle = False
+        while channel.recv_stderr_ready():
+            yield "stderr", channel.recv_stderr(_PIECE)
+            idle = False
+        if channel.exit_status_ready():
+            ended_at = ended_at or time.monotonic()
+            if channel.closed or channel.eof_received or (idle and time.monotonic() - ended_at > _DRAIN_SECONDS):
+                if not channel.recv_ready() and not channel.recv_stderr_ready():
+                    return
+        elif channel.closed:
+            return
+        if due():
+            yield None
+
+
+@contextlib.contextmanager
+def channel_errors(operation: str) -> Iterator[None]:
+    """What paramiko raises, as a SandboxError."""
+    try:
+        yield
+    except (OSError, EOFError, paramiko.SSHException) as error:
+        detail = str(error) or type(error).__name__
+        raise SandboxError(f"the machine's channel failed: {detail}", operation=operation) from error

@@ -1,0 +1,106 @@
+"""The folder of one machine on this host: its disk, its keys, what it was made from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.domain.errors import SandboxError
+from app.sandbox.disk_image import make_overlay
+from app.sandbox.host_tools import require_space
+from app.sandbox.image import Image
+from app.sandbox.keys import MachineKeys, load_or_make_keys
+
+_SPACE_NEEDED = 2**30
+_LOG_LIMIT = 4 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """Paths of one machine. ``sockets`` is a folder only we can enter, with a short path."""
+
+    name: str
+    folder: Path
+    sockets: Path
+
+    @property
+    def disk(self) -> Path:
+        """The overlay: all the machine ever wrote."""
+        return self.folder / "disk.qcow2"
+
+    @property
+    def console_log(self) -> Path:
+        """What the machine says on its serial port."""
+        return self.folder / "console.log"
+
+    @property
+    def mirror_manifest(self) -> Path:
+        """What of its workspace was brought out."""
+        return self.folder / "mirror.json"
+
+    @property
+    def control_socket(self) -> Path:
+        """The unix socket of the control channel."""
+        return self.sockets / f"{self._short}.c"
+
+    @property
+    def ssh_socket(self) -> Path:
+        """The unix socket of the SSH channel."""
+        return self.sockets / f"{self._short}.s"
+
+    @property
+    def exists(self) -> bool:
+        """Whether it has a disk to start from."""
+        return self.disk.exists()
+
+    def keys(self) -> MachineKeys:
+        """The machine's keys, made when missing."""
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return load_or_make_keys(self.folder)
+
+    def make(self, image: Image, disk_gib: int) -> None:
+        """Give it a fresh disk on the image. Raises HostError when the host's disk is full."""
+        if disk_gib < image.disk_gib:
+            raise SandboxError(
+                f"a disk of {disk_gib} GiB is too small for image {image.name}",
+                operation="make the machine",
+                hint=f"sandbox.disk must be at least {image.disk_gib}GiB",
+            )
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        require_space(self.folder, _SPACE_NEEDED, "make the machine")
+        record = {"name": self.name, "image": image.name, "key": image.key, "folder": str(image.folder)}
+        (self.folder / "machine.json").write_text(json.dumps(record) + "\n", "utf-8")
+        draft = self.folder / "disk.new"
+        make_overlay(image.rootfs, draft, disk_gib)
+        draft.rename(self.disk)
+
+    def image(self) -> Image:
+        """The image its disk stands on, whatever today's recipe is. Raises SandboxError when that is gone."""
+        try:
+            record = json.loads((self.folder / "machine.json").read_text("utf-8"))
+            image = Image(record["image"], record["key"], Path(record["folder"]), 0)
+        except (OSError, ValueError, KeyError) as error:
+            raise SandboxError(f"the record of machine {self.name} cannot be read", operation="start") from error
+        if not image.rootfs.exists():
+            hint = "the machine must be destroyed and made again; its mirrored workspace is safe"
+            raise SandboxError(f"the image of machine {self.name} is gone", operation="start", hint=hint)
+        return image
+
+    def clear_sockets(self) -> None:
+        """Stale sockets of a machine that ended without us; a console log that grew too long."""
+        for path in (self.control_socket, self.ssh_socket):
+            path.unlink(missing_ok=True)
+        if self.console_log.exists() and self.console_log.stat().st_size > _LOG_LIMIT:
+            self.console_log.unlink()
+
+    def remove(self) -> None:
+        """Disk, keys, sockets: all gone."""
+        self.clear_sockets()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    @property
+    def _short(self) -> str:
+        return hashlib.sha256(self.name.encode()).hexdigest()[:12]

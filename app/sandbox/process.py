@@ -1,0 +1,95 @@
+"""A program in a machine whose standard streams stay open, as asyncio streams."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import threading
+from collections.abc import Callable
+
+import paramiko
+
+from app.domain.errors import SandboxError
+from app.sandbox.jobs import Jobs, StartedJob
+from app.sandbox.threads import in_thread, post
+
+LINE_LIMIT = 64 * 2**20
+"""Longest line ``stdout.readline()`` gives; protocols with one JSON document a line have long ones."""
+_PIECE = 65536
+_GRACE = 3.0
+
+
+class SshProcess:
+    """Threads carry bytes between the SSH channel and a socket pair, so that a slow reader holds the program up."""
+
+    def __init__(self, jobs: Jobs, started: StartedJob, stdin: asyncio.StreamWriter, stdout: asyncio.StreamReader):
+        self.stdin, self.stdout = stdin, stdout
+        self._jobs, self._started = jobs, started
+        self._status: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
+
+    @classmethod
+    async def open(
+        cls, jobs: Jobs, started: StartedJob, on_stderr: Callable[[bytes], None] | None
+    ) -> SshProcess:
+        """Wrap a started job."""
+        ours, theirs = socket.socketpair()
+        stdout, stdin = await asyncio.open_connection(sock=ours, limit=LINE_LIMIT)
+        process = cls(jobs, started, stdin, stdout)
+        loop, channel = asyncio.get_running_loop(), started.channel
+        for name, target, args in (
+            ("stdin", _copy_in, (theirs, channel)),
+            ("stdout", _copy_out, (channel, theirs)),
+            ("stderr", _copy_err, (channel, loop, on_stderr)),
+            ("status", _report, (channel, loop, process._status)),
+        ):
+            threading.Thread(target=target, args=args, name=f"{started.name}-{name}", daemon=True).start()
+        return process
+
+    async def wait(self) -> int | None:
+        """Exit status, or None if the channel went first."""
+        return await asyncio.shield(self._status)
+
+    async def terminate(self) -> None:
+        """End the whole group: TERM, then KILL after a grace. Safe to repeat."""
+        if not self._started.channel.closed:
+            with contextlib.suppress(SandboxError):
+                await in_thread(self._jobs.kill, self._started.name, _GRACE)
+            await in_thread(self._started.channel.close)
+        self.stdin.close()
+
+
+def _copy_in(source: socket.socket, channel: paramiko.Channel) -> None:
+    with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
+        while data := source.recv(_PIECE):
+            channel.sendall(data)
+    with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
+        channel.shutdown_write()
+
+
+def _copy_out(channel: paramiko.Channel, target: socket.socket) -> None:
+    with target:
+        with contextlib.suppress(OSError):
+            while data := channel.recv(_PIECE):
+                target.sendall(data)
+        with contextlib.suppress(OSError):
+            target.shutdown(socket.SHUT_RDWR)  # also ends the thread that reads from it
+
+
+def _copy_err(
+    channel: paramiko.Channel, loop: asyncio.AbstractEventLoop, on_stderr: Callable[[bytes], None] | None
+) -> None:
+    with contextlib.suppress(OSError):
+        while data := channel.recv_stderr(_PIECE):
+            if on_stderr is not None:
+                post(loop, on_stderr, data)
+
+
+def _report(channel: paramiko.Channel, loop: asyncio.AbstractEventLoop, status: asyncio.Future[int | None]) -> None:
+    found = channel.recv_exit_status()
+    post(loop, _settle, status, found if found >= 0 else None)
+
+
+def _settle(status: asyncio.Future[int | None], found: int | None) -> None:
+    if not status.done():
+        status.set_result(found)

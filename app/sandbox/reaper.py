@@ -1,0 +1,66 @@
+"""Collects the QEMU processes that libvirt leaves behind.
+
+libvirt starts QEMU twice removed and waits until a killed one is *gone*; a zombie counts as there, and each costs it
+up to 40 seconds. Where no init reaps orphans at once (containers) we do it: as subreaper they become our children.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import functools
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+_PR_SET_CHILD_SUBREAPER = 36
+_COMMAND = "qemu-system"
+_INTERVAL = 0.05
+
+
+@functools.cache
+def become_subreaper() -> None:
+    """Orphans among our descendants become our children. Once a process."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def reap_when_ended(pid: int) -> None:
+    """A thread waits for this process, if it is our child, and collects it."""
+    threading.Thread(target=_wait, args=(pid,), name=f"reap-{pid}", daemon=True).start()
+
+
+@contextlib.contextmanager
+def reaping() -> Iterator[None]:
+    """While the body runs (a call of libvirt that may end processes), dead QEMUs are collected at once."""
+    done = threading.Event()
+    thread = threading.Thread(target=_collect_until, args=(done,), name="reap", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def _collect_until(done: threading.Event) -> None:
+    while not done.wait(_INTERVAL):
+        for pid in _dead_children():
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
+
+
+def _dead_children() -> list[int]:
+    dead = []
+    for children in Path("/proc/self/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            for pid in children.read_text().split():
+                name, _, rest = Path("/proc", pid, "stat").read_text().partition("(")[2].rpartition(")")
+                if name.startswith(_COMMAND) and rest.split()[0] == "Z":
+                    dead.append(int(pid))
+    return dead
+
+
+def _wait(pid: int) -> None:
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, 0)

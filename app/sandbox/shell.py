@@ -1,0 +1,89 @@
+"""Commands, programs and files of a machine, for asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+import threading
+import time
+from collections.abc import Callable, Mapping
+from posixpath import basename, dirname
+
+from app.domain.errors import SandboxError
+from app.domain.ports import CommandResult, GuestUser, OutputSink, Stream
+from app.sandbox.jobs import Ended, Job, Jobs
+from app.sandbox.process import SshProcess
+from app.sandbox.threads import in_thread, post
+
+_FILE_SECONDS = 120.0
+
+
+class Shell:
+    """What a Sandbox promises about commands and files."""
+
+    def __init__(self, jobs: Jobs) -> None:
+        self._jobs = jobs
+
+    async def run(self, job: Job, timeout: float, on_output: OutputSink | None, output_limit: int) -> CommandResult:
+        """Run to the end; when the awaiting task is cancelled the command is killed too. Raises SandboxError."""
+        output = _Output(output_limit, on_output, asyncio.get_running_loop())
+        abandoned, begun = threading.Event(), time.monotonic()
+
+        def whole() -> Ended:
+            started = self._jobs.start(job)
+            started.channel.shutdown_write()
+            return self._jobs.collect(started, output.take, timeout, abandoned)
+
+        try:
+            ended = await in_thread(whole)
+        except asyncio.CancelledError:
+            abandoned.set()
+            raise
+        return CommandResult(
+            ended.status, bytes(output.kept), output.dropped, time.monotonic() - begun, ended.timed_out
+        )
+
+    async def open_process(self, job: Job, on_stderr: Callable[[bytes], None] | None) -> SshProcess:
+        """Start a program and keep its streams open. Raises SandboxError."""
+        return await SshProcess.open(self._jobs, await in_thread(self._jobs.start, job), on_stderr)
+
+    async def write_file(self, path: str, data: bytes, mode: int, user: GuestUser) -> None:
+        """Whole or not at all: a draft beside the file takes its name when all bytes are there."""
+        folder, draft = dirname(path) or ".", f"{dirname(path) or '.'}/.{basename(path)}.draft"
+        script = (
+            f"mkdir -p {_q(folder)} && cat > {_q(draft)} && test $(stat -c %s {_q(draft)}) = {len(data)} "
+            f"&& chmod {mode:o} {_q(draft)} && mv -T {_q(draft)} {_q(path)}"
+        )
+        await in_thread(self._jobs.feed, Job(script, user=user), data)
+
+    async def read_file(self, path: str, limit: int) -> bytes:
+        """Raises SandboxError when it is not there or longer than ``limit`` bytes."""
+        job = Job(f"head -c {limit + 1} -- {_q(path)}", user="root")
+        result = await self.run(job, _FILE_SECONDS, None, limit + 1)
+        if result.exit_status != 0:
+            words = result.output.decode("utf-8", "replace").strip()
+            raise SandboxError(f"{path} cannot be read: {words}", operation="read file")
+        if len(result.output) > limit:
+            raise SandboxError(f"{path} is longer than {limit} bytes", operation="read file")
+        return result.output
+
+
+class _Output:
+    """The first ``limit`` bytes are kept and passed on as they come; the rest is counted."""
+
+    def __init__(self, limit: int, on_output: OutputSink | None, loop: asyncio.AbstractEventLoop) -> None:
+        self.kept = bytearray()
+        self.dropped = 0
+        self._limit, self._on_output, self._loop = limit, on_output, loop
+
+    def take(self, stream: Stream, data: bytes) -> None:
+        """Called from the reading thread."""
+        piece = data[: max(0, self._limit - len(self.kept))]
+        self.dropped += len(data) - len(piece)
+        self.kept += piece
+        if piece and self._on_output is not None:
+            post(self._loop, self._on_output, stream, piece)
+
+
+def _q(text: str) -> str:
+    return shlex.quote(text)

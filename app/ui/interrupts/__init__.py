@@ -1,0 +1,1 @@
+"""The interrupt panel: what people are needed for, answered in place."""

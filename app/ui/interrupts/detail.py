@@ -1,0 +1,188 @@
+"""One interrupt whole, and its answer: given here, or shown once it was given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
+
+from app.domain.errors import SkerryError
+from app.domain.interrupt import Answer, Interrupt, InterruptState
+from app.domain.text import printable
+from app.ui.fleet_actions import FleetActions
+from app.ui.interrupts.answering import AnswerForm
+from app.ui.interrupts.delegate import kind_tone
+from app.ui.theme import Theme
+from app.ui.typography import SPACE
+from app.ui.widgets.buttons import button
+from app.ui.widgets.chips import Chip
+from app.ui.widgets.labels import label, selectable
+from app.ui.wording import date_and_time, duration, kind_word, outcome_words
+
+_MAX_WIDTH = 90 * SPACE
+
+
+class InterruptDetail(QWidget):
+    """``console_wanted`` asks for the console of the agent that waits."""
+
+    console_wanted = Signal(str)
+
+    def __init__(self, theme: Theme, actions: FleetActions, now: Callable[[], datetime]) -> None:
+        super().__init__()
+        self.setObjectName("content")
+        self._theme = theme
+        self._actions = actions
+        self._now = now
+        self._shown: Interrupt | None = None
+        self._sending: set[str] = set()
+        self._errors: dict[str, str] = {}
+        self._title = selectable(label(scale=1.35, bold=True, wrap=True))
+        self._chip = Chip()
+        self._when = label(tone="muted")
+        self._console = button("Open console", "interrupt-console", kind="link")
+        self._body = selectable(label(wrap=True))
+        self.form = AnswerForm()
+        self._settled_caption = label("Your answer", tone="faint", scale=0.9)
+        self._settled = selectable(label(scale=1.1, wrap=True))
+        self._status = label(tone="muted", wrap=True)
+        self._error = label(tone="danger", wrap=True)
+        self._lay_out()
+        self.form.answered.connect(self._give)
+        self._console.clicked.connect(lambda: self.console_wanted.emit(self._shown.agent if self._shown else ""))
+        actions.link_changed.connect(self.refresh)
+        theme.changed.connect(self.refresh)
+
+    @property
+    def shown(self) -> Interrupt | None:
+        """What is shown."""
+        return self._shown
+
+    def show_interrupt(self, interrupt: Interrupt | None) -> None:
+        """Show an interrupt; what was typed for it stays when only its facts changed."""
+        before, self._shown = self._shown, interrupt
+        if interrupt is None:
+            return
+        if before is None or before.id != interrupt.id:
+            self._title.setText(printable(interrupt.title))
+            self._body.setText(printable(interrupt.body))
+            self._body.setVisible(bool(interrupt.body.strip()))
+            self.form.ask(interrupt)
+            self._area.verticalScrollBar().setValue(0)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Bring age, state and the answer up to date."""
+        item = self._shown
+        if item is None:
+            return
+        is_open = item.state is InterruptState.OPEN
+        tone = kind_tone(self._theme.tokens, item) if is_open else self._theme.tokens.neutral
+        self._chip.show_state(kind_word(item.kind), tone)
+        self._when.setText(f"{item.agent} · {self._age(item)}")
+        self.form.setVisible(is_open)
+        self.form.set_enabled(is_open and self._actions.ready and item.id not in self._sending)
+        self._settled_box.setVisible(not is_open)
+        if not is_open:
+            self._show_outcome(item)
+        self._show_status(item, is_open)
+
+    def _show_outcome(self, item: Interrupt) -> None:
+        by_default = item.answer is not None and item.answer.by == "default"
+        by_user = item.answer is not None and not by_default
+        self._settled_caption.setText("Your answer" if by_user else "Taken by default" if by_default else "Closed")
+        self._settled.setText(printable(outcome_words(item)))
+
+    def _show_status(self, item: Interrupt, is_open: bool) -> None:
+        status = ""
+        if is_open and item.id in self._sending:
+            status = "Sending your answer…"
+        elif is_open and not self._actions.ready:
+            status = "The engine is not running: answers can be given once it is."
+        self._status.setText(status)
+        self._status.setVisible(bool(status))
+        error = self._errors.get(item.id, "")
+        self._error.setText(printable(error))
+        self._error.setVisible(bool(error))
+
+    def _age(self, item: Interrupt) -> str:
+        if item.state is not InterruptState.OPEN:
+            return f"asked {date_and_time(item.raised_at)}"
+        waits = "waiting" if item.blocking else "told you"
+        age = duration((self._now() - item.raised_at).total_seconds())
+        return f"{waits} for {age}" if item.blocking else f"{waits} {age} ago"
+
+    def _give(self, answer: Answer) -> None:
+        item = self._shown
+        if item is None or item.id in self._sending:
+            return
+        self._sending.add(item.id)
+        self._errors.pop(item.id, None)
+        self.refresh()
+
+        def failed(error: SkerryError) -> None:
+            self._sending.discard(item.id)
+            self._errors[item.id] = str(error)
+            self.refresh()
+
+        # The form stays shut until the fact of the answer arrives: a second click cannot send a second one.
+        self._actions.answer(item.id, answer, self.refresh, failed)
+
+    def _lay_out(self) -> None:
+        for name, part in (("title", self._title), ("body", self._body), ("outcome", self._settled), ("error", self._error)):
+            part.setObjectName(f"interrupt-{name}")
+        self._status.setObjectName("interrupt-status")
+        inner = QWidget()
+        inner.setObjectName("content")
+        inner.setMaximumWidth(_MAX_WIDTH)
+        column = QVBoxLayout(inner)
+        column.setContentsMargins(4 * SPACE, 3 * SPACE, 4 * SPACE, 3 * SPACE)
+        column.setSpacing(SPACE)
+        column.addLayout(self._top())
+        column.addWidget(self._title)
+        column.addWidget(self._body)
+        column.addSpacing(SPACE)
+        column.addWidget(self.form)
+        column.addWidget(self._outcome_box())
+        column.addWidget(self._status)
+        column.addWidget(self._error)
+        column.addStretch(1)
+        self._area = QScrollArea()
+        self._area.setWidgetResizable(True)
+        self._area.setFrameShape(QFrame.Shape.NoFrame)
+        self._area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self._area.setWidget(_left_aligned(inner))
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._area)
+
+    def _top(self) -> QHBoxLayout:
+        row = QHBoxLayout()
+        row.setSpacing(SPACE)
+        row.addWidget(self._chip)
+        row.addWidget(self._when)
+        row.addStretch(1)
+        row.addWidget(self._console)
+        return row
+
+    def _outcome_box(self) -> QWidget:
+        self._settled_box = QFrame()
+        self._settled_box.setObjectName("outcome")
+        box = QVBoxLayout(self._settled_box)
+        box.setContentsMargins(2 * SPACE, int(1.5 * SPACE), 2 * SPACE, int(1.5 * SPACE))
+        box.setSpacing(SPACE // 2)
+        box.addWidget(self._settled_caption)
+        box.addWidget(self._settled)
+        return self._settled_box
+
+
+def _left_aligned(inner: QWidget) -> QWidget:
+    """``inner`` at its greatest width at the left: long lines are hard to read."""
+    outer = QWidget()
+    outer.setObjectName("content")
+    row = QHBoxLayout(outer)
+    row.setContentsMargins(0, 0, 0, 0)
+    row.addWidget(inner, 1)
+    row.addStretch(0)
+    return outer

@@ -1,0 +1,1 @@
+"""The message log: what passes between agents, and writing to one as the user."""

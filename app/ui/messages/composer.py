@@ -1,0 +1,129 @@
+"""Write to an agent as the user, in place; what went wrong stands beside the text, and the text stays."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QKeySequence, QShortcut
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLineEdit, QPlainTextEdit, QVBoxLayout, QWidget
+
+from app.domain.errors import SkerryError
+from app.ui.fleet_actions import FleetActions
+from app.ui.theme import Theme
+from app.ui.typography import SPACE, base_font
+from app.ui.widgets.buttons import button
+from app.ui.widgets.labels import ElidedLabel, label, style_label
+
+
+class Composer(QWidget):
+    """``sent`` carries the id of the message; ``closed`` says that the user does not want to write now."""
+
+    sent = Signal(str)
+    closed = Signal()
+
+    def __init__(self, theme: Theme, actions: FleetActions) -> None:
+        super().__init__()
+        self.setObjectName("panel-top")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self._theme = theme
+        self._actions = actions
+        self._sending = False
+        self._recipient = QComboBox()
+        self._subject = QLineEdit()
+        self._body = QPlainTextEdit()
+        self._note = ElidedLabel()
+        self._send = button("Send", "composer-send", kind="primary", tip="Ctrl+Enter")
+        self._cancel = button("Close", "composer-close", kind="quiet", tip="Esc; the text stays")
+        self._lay_out()
+        self._send.clicked.connect(self.send)
+        self._cancel.clicked.connect(self.closed)
+        self._body.textChanged.connect(self._refresh)
+        actions.link_changed.connect(self._refresh)
+        for keys in ("Ctrl+Return", "Ctrl+Enter"):
+            QShortcut(QKeySequence(keys), self, self.send, context=Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        QShortcut(QKeySequence("Esc"), self, self.closed.emit, context=Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        self._refresh()
+
+    def offer(self, agents: list[str]) -> None:
+        """Offer these recipients; the one that is chosen stays."""
+        if agents != [self._recipient.itemText(row) for row in range(self._recipient.count())]:
+            chosen = self._recipient.currentText()
+            self._recipient.clear()
+            self._recipient.addItems(agents)
+            self._recipient.setCurrentText(chosen if chosen in agents else agents[0] if agents else "")
+            self._refresh()
+
+    def write_to(self, agent: str) -> None:
+        """Begin to write, to ``agent`` when it is one."""
+        if self._recipient.findText(agent) >= 0:
+            self._recipient.setCurrentText(agent)
+        self._body.setFocus()
+
+    def send(self) -> None:
+        """Send what is written."""
+        recipient, body = self._recipient.currentText(), self._body.toPlainText().strip()
+        if not self._send.isEnabled():
+            return
+        self._sending = True
+        self._say("Sending…")
+        self._refresh()
+        self._actions.send(recipient, body, self._subject.text().strip(), self._done, self._failed)
+
+    def _done(self, message: str) -> None:
+        self._sending = False
+        self._say(f"Sent to {self._recipient.currentText()}")
+        self._subject.clear()
+        self._body.clear()
+        self._refresh()
+        self.sent.emit(message)
+
+    def _failed(self, error: SkerryError) -> None:
+        self._sending = False
+        self._say(str(error), wrong=True)
+        self._refresh()
+
+    def _say(self, text: str, *, wrong: bool = False) -> None:
+        self._note.setProperty("tone", "danger" if wrong else "muted")
+        self._note.style().unpolish(self._note)
+        self._note.style().polish(self._note)
+        self._note.setText(text)
+
+    def _refresh(self) -> None:
+        written = bool(self._body.toPlainText().strip()) and self._recipient.count() > 0
+        self._send.setEnabled(written and self._actions.ready and not self._sending)
+        for part in (self._recipient, self._subject, self._body):
+            part.setEnabled(not self._sending)
+        self._send.setToolTip("Ctrl+Enter" if self._actions.ready else "The engine is not running")
+
+    def _lay_out(self) -> None:
+        self._name_parts()
+        to = QHBoxLayout()
+        to.setSpacing(SPACE)
+        to.addWidget(label("To", tone="muted"))
+        to.addWidget(self._recipient)
+        to.addWidget(self._subject, 1)
+        below = QHBoxLayout()
+        below.setSpacing(SPACE)
+        below.addWidget(self._note, 1)
+        below.addWidget(self._cancel)
+        below.addWidget(self._send)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(2 * SPACE, int(1.5 * SPACE), 2 * SPACE, int(1.5 * SPACE))
+        layout.setSpacing(SPACE)
+        layout.addLayout(to)
+        layout.addWidget(self._body)
+        layout.addLayout(below)
+
+    def _name_parts(self) -> None:
+        self._recipient.setObjectName("composer-recipient")
+        self._recipient.setAccessibleName("Recipient")
+        self._recipient.setMinimumWidth(22 * SPACE)
+        self._subject.setObjectName("composer-subject")
+        self._subject.setPlaceholderText("Subject (optional)")
+        self._body.setObjectName("editor")
+        self._body.setAccessibleName("Message to the agent")
+        self._body.setPlaceholderText("What shall the agent know or do? It reads this before its next turn.")
+        self._body.setFont(base_font())
+        self._body.setTabChangesFocus(True)
+        self._body.setFixedHeight(11 * SPACE)
+        self._note.setObjectName("composer-note")
+        style_label(self._note, tone="muted")

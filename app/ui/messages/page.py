@@ -1,0 +1,184 @@
+"""The messages page: the log, the chosen message, and the composer."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QModelIndex, Qt
+from PySide6.QtGui import QKeySequence, QResizeEvent, QShortcut
+from PySide6.QtWidgets import (
+    QAbstractItemView, QComboBox, QHBoxLayout, QHeaderView, QLineEdit, QSplitter, QStackedWidget, QTableView,
+    QVBoxLayout, QWidget,
+)  # fmt: skip
+
+from app.domain.board import MessageView
+from app.domain.envelope import USER
+from app.domain.events import ENDED
+from app.ui.feed import Advance
+from app.ui.fleet_actions import FleetActions
+from app.ui.messages.composer import Composer
+from app.ui.messages.delegate import ROW_HEIGHT, MessageDelegate
+from app.ui.messages.detail import MessageDetail
+from app.ui.messages.model import VIEW_ROLE, Column, MessageFilter, MessageModel
+from app.ui.theme import Theme
+from app.ui.typography import SPACE
+from app.ui.widgets.buttons import button, give_icon
+from app.ui.widgets.empty_state import EmptyState
+
+_SIDE_BY_SIDE = 1080
+"""From this width on the chosen message stands beside the log, not below."""
+_EVERYONE = "All agents"
+
+
+class MessagesPage(QWidget):
+    """Follows the log; the newest message is at the top."""
+
+    def __init__(self, theme: Theme, actions: FleetActions) -> None:
+        super().__init__()
+        self.setObjectName("page")
+        self._theme = theme
+        self.model = MessageModel(self)
+        self.filter = MessageFilter(self)
+        self.filter.setSourceModel(self.model)
+        self._who = QComboBox()
+        self._words = QLineEdit()
+        self._write = button("Write", "messages-write", tip="Write to an agent (Ctrl+N)")
+        self._table = QTableView()
+        self.detail = MessageDetail(theme)
+        self.composer = Composer(theme, actions)
+        self._right = QStackedWidget()
+        self._splitter = QSplitter(Qt.Orientation.Vertical)
+        self._empty = EmptyState(
+            theme, "messages", "No messages yet", "What agents write to each other and to you appears here, as it happens."
+        )
+        self._stack = QStackedWidget()
+        self._lay_out()
+        self._connect()
+
+    def take_in(self, advance: Advance) -> None:
+        """Add what is new."""
+        self.model.take_in(advance)
+        agents = advance.board.agents
+        self.composer.offer([name for name, view in agents.items() if view.state not in ENDED] or list(agents))
+        self._offer_filter([USER, *agents])
+        self._stack.setCurrentWidget(self._splitter if self.model.rowCount() else self._empty)
+        if self._chosen() is None and self.filter.rowCount():
+            self._table.selectRow(0)
+        else:
+            self.detail.refresh()
+        self._write.setEnabled(bool(agents))
+
+    def write(self, agent: str = "") -> None:
+        """Open the composer."""
+        self.composer.show()
+        self.composer.write_to(agent)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Side by side where there is room."""
+        super().resizeEvent(event)
+        wide = event.size().width() >= _SIDE_BY_SIDE
+        orientation = Qt.Orientation.Horizontal if wide else Qt.Orientation.Vertical
+        if self._splitter.orientation() is not orientation:
+            self._splitter.setOrientation(orientation)
+            self._splitter.setSizes([55, 45])
+
+    def _chosen(self) -> MessageView | None:
+        view = self._table.currentIndex().data(VIEW_ROLE) if self._table.currentIndex().isValid() else None
+        return view if isinstance(view, MessageView) else None
+
+    def _row_changed(self, current: QModelIndex, _previous: QModelIndex) -> None:
+        view = current.data(VIEW_ROLE) if current.isValid() else None
+        self.detail.show_message(view if isinstance(view, MessageView) else None)
+        self._right.setCurrentIndex(0 if isinstance(view, MessageView) else 1)
+
+    def _refilter(self) -> None:
+        who = self._who.currentData() or ""
+        self.filter.filter_by(who, self._words.text())
+        if self._chosen() is None and self.filter.rowCount():
+            self._table.selectRow(0)
+
+    def _offer_filter(self, names: list[str]) -> None:
+        if names == [self._who.itemData(row) for row in range(1, self._who.count())]:
+            return
+        chosen = self._who.currentData()
+        self._who.blockSignals(True)
+        self._who.clear()
+        self._who.addItem(_EVERYONE, "")
+        for name in names:
+            self._who.addItem("You" if name == USER else name, name)
+        self._who.setCurrentIndex(max(0, self._who.findData(chosen)))
+        self._who.blockSignals(False)
+
+    def _connect(self) -> None:
+        self._who.currentIndexChanged.connect(self._refilter)
+        self._words.textChanged.connect(self._refilter)
+        self._write.clicked.connect(lambda: self.write())
+        self.composer.closed.connect(self.composer.hide)
+        self._table.selectionModel().currentRowChanged.connect(self._row_changed)
+        page = Qt.ShortcutContext.WidgetWithChildrenShortcut
+        QShortcut(QKeySequence("Ctrl+N"), self, self.write, context=page)
+        QShortcut(QKeySequence("Ctrl+F"), self, self._words.setFocus, context=page)
+
+    def _lay_out(self) -> None:
+        self._set_up_table()
+        self._right.addWidget(self.detail)
+        self._right.addWidget(EmptyState(self._theme, "messages", "No message fits", "Change the filter above."))
+        self._splitter.setHandleWidth(1)
+        self._splitter.setChildrenCollapsible(False)
+        self._splitter.addWidget(self._table)
+        self._splitter.addWidget(self._right)
+        self._splitter.setSizes([50, 50])
+        self._stack.addWidget(self._empty)
+        self._stack.addWidget(self._splitter)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addWidget(self._toolbar())
+        layout.addWidget(self._stack, 1)
+        layout.addWidget(self.composer)
+        self.composer.hide()
+
+    def _toolbar(self) -> QWidget:
+        bar = QWidget()
+        bar.setObjectName("toolbar")
+        bar.setFixedHeight(7 * SPACE)
+        self._who.setObjectName("messages-agent")
+        self._who.setAccessibleName("Show messages of")
+        self._who.setMinimumWidth(20 * SPACE)
+        self._who.addItem(_EVERYONE, "")
+        self._words.setObjectName("messages-filter")
+        self._words.setPlaceholderText("Find in messages")
+        self._words.setClearButtonEnabled(True)
+        self._words.setMaximumWidth(45 * SPACE)
+        give_icon(self._write, self._theme, "compose")
+        row = QHBoxLayout(bar)
+        row.setContentsMargins(2 * SPACE, 0, 2 * SPACE, 0)
+        row.setSpacing(SPACE)
+        row.addWidget(self._who)
+        row.addWidget(self._words, 1)
+        row.addStretch(0)
+        row.addWidget(self._write)
+        return bar
+
+    def _set_up_table(self) -> None:
+        table = self._table
+        table.setObjectName("messages-table")
+        table.setAccessibleName("Messages")
+        table.setModel(self.filter)
+        table.setItemDelegate(MessageDelegate(self._theme, table))
+        table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        table.setShowGrid(False)
+        table.setMouseTracking(True)
+        table.setTabKeyNavigation(False)
+        table.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        table.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        table.setMinimumHeight(36 + 2 * ROW_HEIGHT)
+        table.verticalHeader().hide()
+        table.verticalHeader().setDefaultSectionSize(ROW_HEIGHT)
+        header = table.horizontalHeader()
+        header.setHighlightSections(False)
+        header.setMinimumSectionSize(48)
+        header.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
+        header.setSectionResizeMode(Column.SUBJECT, QHeaderView.ResizeMode.Stretch)
+        for column, width in ((Column.TIME, 88), (Column.ROUTE, 248), (Column.STATE, 116)):
+            table.setColumnWidth(column, width)

@@ -1,0 +1,25 @@
+"""``skerry`` alone, where no window can be: what it decides before anything starts."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.cli.window import has_display, key_may_be_there
+
+
+@pytest.mark.parametrize("name", ["DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"])
+def test_a_display_is_found(name: str) -> None:
+    assert has_display({name: ":0"})
+    assert not has_display({name: ""})
+
+
+def test_no_display() -> None:
+    assert not has_display({})
+
+
+@pytest.mark.parametrize(
+    ("reference", "there"),
+    [("env:KEY", True), ("env:OTHER", False), ("env:EMPTY", False), ("keyring:openai", True), (None, True)],
+)
+def test_a_key_that_is_known_to_be_missing(reference: str | None, there: bool) -> None:
+    assert key_may_be_there(reference, {"KEY": "x", "EMPTY": ""}) is there
