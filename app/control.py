@@ -34,6 +34,7 @@ from app.workflows.fleet import FleetWorkflow
 
 ENGINE_START_SECONDS = 90.0
 ENGINE_STOP_SECONDS = 60.0
+CONNECT_SECONDS = 10.0
 
 
 def engine_info(paths: Paths) -> EngineInfo | None:
@@ -70,14 +71,7 @@ class Control:
             if not start_engine:
                 raise EngineError("no engine is running", operation="connect", hint="start one with 'skerry run'")
             info = await start_engine_process(paths, progress)
-        try:
-            client = await Client.connect(info.temporal, data_converter=pydantic_data_converter)
-        except RuntimeError as error:
-            raise EngineError(
-                f"the engine's Temporal server at {info.temporal} does not answer: {error}",
-                operation="connect",
-                hint="try again; if it stays so, 'skerry stop' and start again",
-            ) from None
+        client = await _connect(info)
         return cls(paths, client, info)
 
     async def run_fleet(self, project: Project, *, rehearse: str | None = None) -> str:
@@ -190,6 +184,22 @@ class Control:
             if error.status is RPCStatusCode.NOT_FOUND:
                 raise NotFound(f"{what} is not at work", operation="stop", hint="see 'skerry status'") from None
             raise _engine_trouble(error) from None
+
+
+async def _connect(info: EngineInfo) -> Client:
+    """A client; patient, as the engine starts a Temporal server that died again within a second."""
+    until = time.monotonic() + CONNECT_SECONDS
+    while True:
+        try:
+            return await Client.connect(info.temporal, data_converter=pydantic_data_converter)
+        except RuntimeError as error:
+            if time.monotonic() > until:
+                raise EngineError(
+                    f"the engine's Temporal server at {info.temporal} does not answer: {error}",
+                    operation="connect",
+                    hint="try again; if it stays so, 'skerry stop' and start again",
+                ) from None
+            await asyncio.sleep(0.2)
 
 
 async def start_engine_process(paths: Paths, progress: Progress) -> EngineInfo:

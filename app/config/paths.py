@@ -75,6 +75,11 @@ class Paths:
         """Folder of scenario files."""
         return self.share / "resources" / "rehearsals"
 
+    @property
+    def icons(self) -> Path:
+        """Folder of the window's drawings."""
+        return self.share / "resources" / "icons"
+
     # -- state -------------------------------------------------------------------------------------------------
     @property
     def journal_db(self) -> Path:

@@ -33,6 +33,7 @@ _PROVIDER_OF_TYPE: Mapping[AgentType, str] = {
     "anthropic": "anthropic",
 }
 _PACKS_OF_TYPE: Mapping[AgentType, tuple[str, ...]] = {"codex": ("codex",), "claude-code": ("claude-code",)}
+_CREDENTIAL = r"^(env:[A-Za-z_][A-Za-z0-9_]*|keyring:[^\s:]+|file:/\S+)$"
 _HOST_PATTERN = re.compile(r"(\*\.)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[1-9]\d{0,4})?|\[[0-9a-f:]+\](:[1-9]\d{0,4})?")
 
 
@@ -84,7 +85,7 @@ class ProviderSpec(_Spec):
 
     api: Literal["openai", "anthropic"] = Field(description="The protocol it speaks.")
     base_url: Annotated[str, Field(pattern=r"^https?://[^\s]+$")]
-    credential: Annotated[str, Field(pattern=r"^(env:[A-Za-z_][A-Za-z0-9_]*|keyring:[^\s:]+|file:/\S+)$")] | None = Field(
+    credential: Annotated[str, Field(pattern=_CREDENTIAL)] | None = Field(
         default=None, description="env:VARIABLE, keyring:name or file:/path; nothing for a local model without a key."
     )
 

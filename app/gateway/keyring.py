@@ -73,13 +73,15 @@ def _from_file(name: str) -> str:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise _failure(f"the credential file {path} cannot be opened: {error.strerror}", "see if it is there") from None
-    with os.fdopen(descriptor, "rb") as file:
-        found = os.fstat(file.fileno())
+    try:
+        found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode) or found.st_uid != os.getuid():
             raise _failure(f"the credential file {path} is not a regular file of yours", "make one that is")
         if stat.S_IMODE(found.st_mode) & 0o077:
             raise _failure(f"others may read the credential file {path}", f"chmod 600 {path}")
-        return file.read(MAX_BYTES).decode("utf-8", "replace")
+        return os.read(descriptor, MAX_BYTES).decode("utf-8", "replace")
+    finally:
+        os.close(descriptor)
 
 
 def _failure(message: str, hint: str) -> GatewayError:

@@ -7,7 +7,18 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    JsonValue,
+    Tag,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import ErrorDetails
 
 from app.config.complaints import Complaint, ProjectInvalid
 from app.config.marks import Marked, parse, show_path
@@ -17,6 +28,7 @@ from app.domain.errors import ActionRefused, ConfigError
 TEMPLATE = re.compile(r"<<([a-z][a-z0-9_]*)>>")
 """``<<name>>`` in a text: a text of the scenario, a captured value, or one of BUILT_IN."""
 BUILT_IN = frozenset({"agent", "fleet", "run"})
+_UNKNOWN_KEY = "unknown key"
 STEP_ID = r"[a-z][a-z0-9-]{0,39}"
 
 
@@ -44,6 +56,12 @@ class Message(_Part):
     sender: str = Field(alias="from")
     subject: Regex = ""
     body: Regex = ""
+
+
+Capture = Annotated[
+    Annotated[Regex, Tag("text")] | Annotated[Message, Tag("message")],
+    Discriminator(lambda value: "text" if isinstance(value, str) else "message"),
+]
 
 
 class Seen(_Part):
@@ -118,7 +136,7 @@ class Step(_Part):
     """When the condition does not hold (or a capture is not found): end the turn and look again, or leave it out."""
     waiting: str = ""
     """What is said while it waits."""
-    capture: Mapping[Name, Regex | Message] = Field(default_factory=dict)
+    capture: Mapping[Name, Capture] = Field(default_factory=dict)
     """Values for ``<<name>>`` here and later: the regex's first group (or all of it), or a message's id; the latest."""
     thought: str = ""
     say: str = ""
@@ -178,8 +196,12 @@ def load_scenario(file: Path) -> Scenario:
     try:
         scenario = Scenario.model_validate(marked.data)
     except ValidationError as error:
-        found = [(detail["loc"], detail["msg"]) for detail in error.errors(include_url=False)]
-        raise ProjectInvalid([_complaint(loc, message, marked, file) for loc, message in found]) from None
+        found = [(detail["loc"], _words(detail)) for detail in error.errors(include_url=False)]
+        # A list with a wrong item is told of twice: as wrong, and as too short without the item.
+        own = [
+            (loc, message) for loc, message in found if not any(loc == other[: len(loc)] != other for other, _ in found)
+        ]
+        raise ProjectInvalid([_complaint(loc, message, marked, file) for loc, message in own]) from None
     complaints = [_complaint(loc, message, marked, file) for loc, message in _mistakes(scenario)]
     if complaints:
         raise ProjectInvalid(complaints)
@@ -256,5 +278,9 @@ def _references(condition: Condition | None) -> Iterator[str]:
 
 
 def _complaint(loc: Place, message: str, marked: Marked, file: Path) -> Complaint:
-    mark = marked.at(loc)
-    return Complaint(file, mark.line, mark.column, show_path(loc), message.removeprefix("Value error, "))
+    mark = marked.at(loc, key=message == _UNKNOWN_KEY)
+    return Complaint(file, mark.line, mark.column, show_path(loc), message)
+
+
+def _words(detail: ErrorDetails) -> str:
+    return _UNKNOWN_KEY if detail["type"] == "extra_forbidden" else detail["msg"].removeprefix("Value error, ")

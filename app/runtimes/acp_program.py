@@ -34,7 +34,7 @@ INITIALIZE_TIMEOUT: Final = 180.0
 SESSION_TIMEOUT: Final = 240.0
 """Seconds; without KVM and with a cold page cache, a first start takes most of a minute."""
 CLOSE_TIMEOUT: Final = 10.0
-STDERR_LINES: Final = 12
+STDERR_LINES: Final = 6
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)

@@ -63,7 +63,7 @@ class _Call:
 
 
 class ToolCalls:
-    """The tool calls of a session; each report updates one and gives back the whole of it.
+    """The tool calls that go on in a session; each report updates one and gives back the whole of it.
 
     Command output and exit status come in ``_meta`` (``terminal_output_delta``, ``terminal_exit``), a convention of
     the ACP adapters for clients that run no terminals themselves; the results of other tools come as content.
@@ -86,6 +86,8 @@ class ToolCalls:
         call.exit_status = call.exit_status if exit_status is None else exit_status
         if isinstance(update, ToolCallStart):
             call.title = _mcp_title(update.raw_input) or call.title
+        if call.status in ("completed", "failed"):
+            del self._calls[update.tool_call_id]
         return ToolActivity(
             call_id=update.tool_call_id,
             title=call.title,

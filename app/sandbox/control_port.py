@@ -31,15 +31,15 @@ class ControlPort:
         self._socket: socket.socket | None = None
         self._pending: dict[str, _Pending] = {}
 
-    def request(self, operation: str, timeout: float, **fields: object) -> Answer:
-        """Ask and wait. Raises SandboxLost when there is no machine, SandboxError on time-out or refusal."""
+    def request(self, operation: str, wait: float, /, **fields: object) -> Answer:
+        """Ask and wait at most ``wait`` seconds. Raises SandboxLost when there is no machine, SandboxError on time-out or refusal."""
         ident, pending = secrets.token_hex(8), _Pending()
         line = json.dumps({"id": ident, "op": operation, **fields}).encode() + b"\n"
         self._send(ident, pending, line)
         try:
-            answer = pending.result(timeout)
+            answer = pending.result(wait)
         except concurrent.futures.TimeoutError:
-            message = f"the machine did not answer {operation!r} within {timeout:.0f} s"
+            message = f"the machine did not answer {operation!r} within {wait:.0f} s"
             raise SandboxError(message, operation=operation) from None
         finally:
             self._pending.pop(ident, None)

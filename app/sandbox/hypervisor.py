@@ -15,10 +15,10 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-
-import libvirt
+from typing import Any
 
 from app.domain.errors import HostError, SandboxError
+from app.sandbox.libvirt_api import INSTALL, load_libvirt
 from app.sandbox.reaper import become_subreaper, reap_when_ended, reaping
 
 _ROOT_CONF = """\
@@ -36,7 +36,6 @@ _SOCKET_PATH_LIMIT = 107
 _LONGEST_SOCKET = "/lib/qemu/domain-99999-12345678901234567890/monitor.sock"
 _ACCOUNT = "libvirt-qemu"
 _ADD_ACCOUNT = f"useradd --system --user-group --no-create-home --shell /usr/sbin/nologin {_ACCOUNT}"
-_INSTALL = "apt install libvirt-daemon libvirt-daemon-driver-qemu qemu-system-x86"
 
 
 class Hypervisor:
@@ -44,56 +43,64 @@ class Hypervisor:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._connection: libvirt.virConnect | None = None
+        self._libvirt: Any = None
+        self._connection: Any = None
 
     def open(self) -> None:
         """Raises HostError naming what is missing, or that another process has the folder."""
         if missing_account():
             raise HostError(f"the account {_ACCOUNT} is missing", operation="hypervisor", hint=_ADD_ACCOUNT)
         self._prepare()
-        _start_event_loop()
+        self._libvirt = load_libvirt(self._root / "libvirt.log")
+        _start_event_loop(self._libvirt)
         become_subreaper()
         try:
             with reaping():
-                self._connection = libvirt.open(f"qemu:///embed?root={self._root}")
-        except libvirt.libvirtError as error:
+                self._connection = self._libvirt.open(f"qemu:///embed?root={self._root}")
+        except self._libvirt.libvirtError as error:
             raise _open_error(error, self._root) from error
 
     def close(self) -> None:
         """Let go; machines go on. Safe to repeat."""
         if self._connection is not None:
-            with contextlib.suppress(libvirt.libvirtError):
+            with contextlib.suppress(self._libvirt.libvirtError):
                 self._connection.close()
             self._connection = None
 
     def names(self) -> list[str]:
         """Machines that exist now, running or paused."""
-        with _translated("list machines"):
+        with self._translated("list machines"):
             return sorted(domain.name() for domain in self._open().listAllDomains())
 
     def is_running(self, name: str) -> bool:
         """Whether the machine runs; one that is paused or shutting down does not."""
         domain = self._find(name)
-        with _translated("look at the machine"):
-            return domain is not None and domain.state()[0] == libvirt.VIR_DOMAIN_RUNNING
+        if domain is None:
+            return False
+        try:
+            return bool(domain.state()[0] == self._libvirt.VIR_DOMAIN_RUNNING)
+        except self._libvirt.libvirtError:
+            return False  # it ended between the two questions
 
-    def create(self, xml: str) -> None:
-        """Start a machine. It is transient: when it ends, libvirt forgets it."""
-        with _translated("start the machine"), reaping():
-            domain = self._open().createXML(xml, 0)
-            if (pid := self.pid(domain.name())) is not None:
-                reap_when_ended(pid)
+    def create(self, xml: str) -> int | None:
+        """Start a machine; returns its process. It is transient: when it ends, libvirt forgets it."""
+        with self._translated("start the machine"), reaping():
+            name = self._open().createXML(xml, 0).name()
+        if (pid := self.pid(name)) is not None:
+            reap_when_ended(pid)
+        return pid
 
     def destroy(self, name: str) -> None:
         """Pull the plug and wait until the process is gone. No error when there is none."""
         domain = self._find(name)
         if domain is None:
             return
-        with _translated("destroy the machine"), reaping():
+        gone = (self._libvirt.VIR_ERR_NO_DOMAIN, self._libvirt.VIR_ERR_OPERATION_INVALID)
+        with self._translated("destroy the machine"), reaping():
             try:
                 domain.destroy()
-            except libvirt.libvirtError as error:
-                if error.get_error_code() not in (libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_ERR_OPERATION_INVALID):
+            except self._libvirt.libvirtError as error:
+                if error.get_error_code() not in gone:
                     raise
 
     def wait_gone(self, name: str, seconds: float) -> bool:
@@ -102,13 +109,13 @@ class Hypervisor:
         while self._find(name) is not None:
             if time.monotonic() > deadline:
                 return False
-            time.sleep(0.1)
+            time.sleep(0.05)
         return True
 
     def pid(self, name: str) -> int | None:
         """Process id of the machine's QEMU."""
         with contextlib.suppress(OSError, ValueError):
-            return int((self._root / "run" / "qemu" / f"{name}.pid").read_text().strip())
+            return int((self._root / "run" / "qemu" / f"{name}.pid").read_text("utf-8").strip())
         return None
 
     def _prepare(self) -> None:
@@ -117,33 +124,33 @@ class Hypervisor:
             raise HostError(
                 f"{self._root} is too long a path for the sockets of libvirt",
                 operation="hypervisor",
-                hint=f"use a state folder of at most {limit} characters",
+                hint=f"use a folder with at most {limit} characters",
             )
         (self._root / "etc").mkdir(parents=True, exist_ok=True)
         self._root.chmod(0o700)
         (self._root / "etc" / "qemu.conf").write_text(_USER_CONF if os.geteuid() else _ROOT_CONF, "utf-8")
 
-    def _open(self) -> libvirt.virConnect:
+    def _open(self) -> Any:
         if self._connection is None:
             raise SandboxError("the hypervisor is not open", operation="hypervisor")
         return self._connection
 
-    def _find(self, name: str) -> libvirt.virDomain | None:
-        with _translated("find the machine"):
+    def _find(self, name: str) -> Any:
+        with self._translated("find the machine"):
             try:
                 return self._open().lookupByName(name)
-            except libvirt.libvirtError as error:
-                if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
+            except self._libvirt.libvirtError as error:
+                if error.get_error_code() == self._libvirt.VIR_ERR_NO_DOMAIN:
                     return None
                 raise
 
-
-@contextlib.contextmanager
-def _translated(operation: str) -> Iterator[None]:
-    try:
-        yield
-    except libvirt.libvirtError as error:
-        raise SandboxError(f"libvirt: {error.get_error_message()}", operation=operation) from error
+    @contextlib.contextmanager
+    def _translated(self, operation: str) -> Iterator[None]:
+        self._open()
+        try:
+            yield
+        except self._libvirt.libvirtError as error:
+            raise SandboxError(f"libvirt: {error.get_error_message()}", operation=operation) from error
 
 
 def missing_account() -> bool:
@@ -151,27 +158,28 @@ def missing_account() -> bool:
     if os.geteuid() != 0:
         return False
     try:
-        pwd.getpwnam(_ACCOUNT), grp.getgrnam(_ACCOUNT)
+        pwd.getpwnam(_ACCOUNT)
+        grp.getgrnam(_ACCOUNT)
     except KeyError:
         return True
     return False
 
 
-def _open_error(error: libvirt.libvirtError, root: Path) -> HostError:
+def _open_error(error: Any, root: Path) -> HostError:
     text = error.get_error_message() or str(error)
     if "pid file" in text or "driver.pid" in text:
         return HostError(f"another engine has the machines of {root}", operation="hypervisor", hint="skerry stop")
-    return HostError(f"libvirt could not be started: {text}", operation="hypervisor", hint=_INSTALL)
+    return HostError(f"libvirt could not be started: {text}", operation="hypervisor", hint=INSTALL)
 
 
 @functools.cache
-def _start_event_loop() -> None:
+def _start_event_loop(libvirt: Any) -> None:
     """Once a process: libvirt notices the end of a machine only when its event loop runs."""
     libvirt.virEventRegisterDefaultImpl()
-    libvirt.registerErrorHandler(lambda *_: None, None)
-    threading.Thread(target=_run_event_loop, name="libvirt-events", daemon=True).start()
+    libvirt.registerErrorHandler(lambda *_: None, None)  # errors are raised; libvirt would print them as well
+    threading.Thread(target=_run_event_loop, args=(libvirt,), name="libvirt-events", daemon=True).start()
 
 
-def _run_event_loop() -> None:
+def _run_event_loop(libvirt: Any) -> None:
     while True:
         libvirt.virEventRunDefaultImpl()

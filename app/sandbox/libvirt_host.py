@@ -21,6 +21,7 @@ from app.sandbox.packs import PackBuilder
 from app.sandbox.qemu import inspect_qemu
 from app.sandbox.readiness import Requirement, meet
 from app.sandbox.sandbox import LibvirtSandbox
+from app.sandbox.strays import end_stray, note_process
 from app.sandbox.threads import in_thread, post
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
@@ -31,20 +32,23 @@ _POWEROFF_SECONDS = 20.0
 
 
 class LibvirtHost:
-    """``root`` keeps disks, keys and libvirt's state; ``runtime`` the sockets. Both are ours alone (0700)."""
+    """``machines`` keeps disks and keys, ``sockets`` the channels, ``libvirt_root`` what libvirt knows of running
+    machines; the last two need short paths. All are made if need be, for us alone (0700).
+    """
 
     def __init__(
         self,
-        root: Path,
-        runtime: Path,
+        *,
+        machines: Path,
+        sockets: Path,
+        libvirt_root: Path,
         images: ImageBuilder,
         packs: PackBuilder,
-        *,
         quiesce_seconds: float = 600.0,
     ) -> None:
-        self._machines, self._sockets = root / "machines", runtime / "vm"
+        self._machines, self._sockets = machines, sockets
         self._images, self._packs = images, packs
-        self._hypervisor = Hypervisor(root / "lv")
+        self._hypervisor = Hypervisor(libvirt_root)
         self._quiesce_seconds = quiesce_seconds
         self._locks: dict[str, asyncio.Lock] = {}
         self._open: dict[str, LibvirtSandbox] = {}
@@ -98,6 +102,8 @@ class LibvirtHost:
             except SandboxError as error:
                 progress(f"{request.name}: could not be adopted, is started again ({error.message})")
         self._hypervisor.destroy(request.name)
+        if end_stray(machine.folder):
+            progress(f"{request.name}: ended a machine that nobody could reach any more")
         note = "started on its own disk" if machine.exists else "cold boot: no template yet"
         return self._keep(self._boot(machine, request, note, progress))
 
@@ -139,7 +145,8 @@ class LibvirtHost:
             ssh_socket=machine.ssh_socket,
             console_log=machine.console_log,
         )
-        self._hypervisor.create(domain_xml(spec))
+        if (pid := self._hypervisor.create(domain_xml(spec))) is not None:
+            note_process(machine.folder, pid)
         control, channel = self._channels(machine, request)
         identity = _identity(machine, request)
         log = f"see {machine.console_log}"
@@ -193,6 +200,7 @@ class LibvirtHost:
     def _destroy(self, name: str) -> None:
         self._let_go(name)
         self._hypervisor.destroy(name)
+        end_stray(self._machine(name).folder)
         self._machine(name).remove()
 
     def _close(self) -> None:

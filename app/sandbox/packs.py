@@ -1,6 +1,7 @@
 """Tool packs: programs from the npm registry on a read-only disk that all machines share.
 
-``vm_images/packs/<name>/`` holds package.json, package-lock.json and whatever else belongs on the disk (``bin/``).
+``vm_images/packs/<name>/`` holds package.json, package-lock.json and whatever else belongs on the disk; ``layout.sh``, if there is one,
+is run where npm has installed and leaves what the disk is to hold, programs in ``bin/``.
 """
 
 from __future__ import annotations
@@ -71,14 +72,17 @@ def _build(recipe: Path, name: str, key: str, work: Path, progress: Progress) ->
         shutil.copy2(path, target)
     progress(f"tool pack {name}: fetching from the npm registry (a few minutes, once)")
     run_tool(
-        ["npm", "ci", "--no-audit", "--no-fund", "--omit=dev", "--loglevel=error"],
+        ["npm", "ci", "--no-audit", "--no-fund", "--omit=dev", "--ignore-scripts", "--loglevel=error"],
         operation=f"install tool pack {name}",
         hint="the npm registry must be reachable; `npm ping` shows whether it is",
         cwd=staging,
     )
+    versions = _versions(staging)
+    if (layout := staging / "layout.sh").exists():
+        run_tool(["sh", str(layout)], operation=f"lay out tool pack {name}", cwd=staging)
+        layout.unlink()
     progress(f"tool pack {name}: making the disk")
     make_pack_disk(staging, work / "pack.img", name)
-    versions = _versions(staging)
     shutil.rmtree(staging)
     manifest = {"name": name, "key": key, "packages": versions}
     (work / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", "utf-8")

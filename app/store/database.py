@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 from pathlib import Path
@@ -45,7 +46,7 @@ def open_database(path: Path) -> Database:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        _make_private(path)
         connection = sqlite3.connect(path, timeout=30, check_same_thread=False, isolation_level=None)
         connection.execute("PRAGMA journal_mode=WAL")
         # FULL: an acknowledged fact survives the power going, not only a killed process (DESIGN.md section 7).
@@ -56,6 +57,16 @@ def open_database(path: Path) -> Database:
             f"cannot open {path}: {error}", operation="open the journal", hint="check the disk, and the folder's owner"
         ) from error
     return Database(connection)
+
+
+def _make_private(path: Path) -> None:
+    """Make the file with mode 0600 when it is missing; the log files beside it get the same mode from SQLite.
+
+    A file that is there is never opened by us: closing such a handle would drop the locks this process's other
+    connections hold (POSIX), and another process could then remove the log under them.
+    """
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:

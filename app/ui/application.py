@@ -10,17 +10,16 @@ from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QApplication
 
 from app.config import Paths, Project
-from app.control import Control
+from app.control import Control, engine_info
 from app.domain.errors import SkerryError
 from app.domain.ports import Progress
 from app.store.journal import JournalReader
 from app.ui.bridge import Bridge
 from app.ui.commands import Commands, Connector
-from app.ui.engine_watch import EngineWatch, read_engine_state
+from app.ui.engine_watch import EngineState, EngineWatch
 from app.ui.feed import JournalFeed
 from app.ui.fleet_actions import FleetActions
 from app.ui.frame.main_window import MainWindow
-from app.ui.icons import application_icon
 from app.ui.single_instance import SingleInstance
 from app.ui.theme import Theme
 from app.ui.typography import base_font
@@ -61,11 +60,12 @@ class Desk:
         self, application: QApplication, project: Project, paths: Paths, connector: Connector, rehearse: str | None
     ) -> None:
         self._application = application
-        self.theme = Theme(application)
+        self.theme = Theme(application, paths.icons)
+        application.setWindowIcon(self.theme.mark())
         self.bridge = Bridge()
         self.actions = FleetActions(self.bridge, connector, project, rehearse)
         self.feed = JournalFeed(JournalReader(paths.journal_db), project.fleet_id)
-        self.engine = EngineWatch(lambda: read_engine_state(paths.engine_ready))
+        self.engine = EngineWatch(lambda: _engine_state(paths))
         self.window = MainWindow(project, self.theme, self.feed, self.engine, self.actions, lambda: datetime.now(UTC))
         self.window.quit_wanted.connect(self._quit)
         self._closed = False
@@ -110,13 +110,17 @@ class Desk:
         self.window.status.show_error(error)
 
 
+def _engine_state(paths: Paths) -> EngineState:
+    info = engine_info(paths)
+    return EngineState() if info is None else EngineState(info.pid, info.temporal_ui)
+
+
 def _application() -> QApplication:
     existing = QApplication.instance()
     application = existing if isinstance(existing, QApplication) else QApplication(sys.argv[:1])
     application.setApplicationName("skerry")
     application.setApplicationDisplayName("Skerry")
     application.setDesktopFileName("skerry")
-    application.setWindowIcon(application_icon())
     application.setFont(base_font())
     application.setQuitOnLastWindowClosed(False)
     return application

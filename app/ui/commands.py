@@ -1,4 +1,4 @@
-"""What the window needs from the room below: ``app.control.Control`` fits, and so does the tests' own implementation."""
+"""What the window needs from the room below: ``app.control.Control`` fits, and so does what the tests hand in."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from app.domain.ports import Progress
 class Commands(Protocol):
     """Every button of the window. All raise SkerryError with a remedy; all run on the bridge's event loop."""
 
-    async def run_fleet(self, project: Project, rehearse: str | None = None) -> str:
+    async def run_fleet(self, project: Project, *, rehearse: str | None = None) -> str:
         """Start the project's fleet; returns the id of the run."""
 
     async def stop_fleet(self, fleet: str) -> None:
@@ -22,7 +22,7 @@ class Commands(Protocol):
     async def send(self, fleet: str, recipient: str, body: str, subject: str = "") -> str:
         """Write to an agent as the user; returns the message's id."""
 
-    async def answer(self, fleet: str, interrupt_id: str, answer: Answer) -> None:
+    async def answer(self, fleet: str, interrupt_id: str, answer: Answer) -> object:
         """Answer an interrupt."""
 
     async def stop_engine(self) -> None:

@@ -1,12 +1,9 @@
-"""Whether the engine is up, as its own ready file says, and where Temporal's web page is."""
+"""Whether the engine is up, and where Temporal's web page is: looked up now and then."""
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
@@ -24,17 +21,6 @@ class EngineState:
     def running(self) -> bool:
         """Whether an engine can be used."""
         return self.pid > 0
-
-
-def read_engine_state(ready_file: Path) -> EngineState:
-    """What ``ready_file`` says, if the process it names is alive: a killed engine leaves the file behind."""
-    try:
-        ready = json.loads(ready_file.read_text(encoding="utf-8"))
-        pid = int(ready["pid"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return EngineState()
-    web_ui = ready.get("web_ui")
-    return EngineState(pid, web_ui if isinstance(web_ui, str) else "") if _alive(pid) else EngineState()
 
 
 class EngineWatch(QObject):
@@ -64,13 +50,3 @@ class EngineWatch(QObject):
         if state != self.state:
             self.state = state
             self.changed.emit(state)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return pid > 0

@@ -29,11 +29,14 @@ _RETRY_POLLS = 10
 class Facts(Protocol):
     """A followed journal; ``app.store.journal.JournalReader`` fits."""
 
-    def changed(self) -> bool: ...
+    def changed(self) -> bool:
+        """Whether facts may have come since the last call."""
 
-    def read(self, after: int = 0, limit: int = 1000) -> list[tuple[int, Event]]: ...
+    def read(self, after: int = 0, limit: int = 1000) -> list[tuple[int, Event]]:
+        """Facts above ``after``, oldest first."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Let go of the file."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,12 @@ class FleetActions(QObject):
     """The SkerryError of a command that nobody waits for."""
 
     def __init__(
-        self, bridge: Bridge, connector: Connector, project: Project, rehearse: str | None = None, parent: QObject | None = None
+        self,
+        bridge: Bridge,
+        connector: Connector,
+        project: Project,
+        rehearse: str | None = None,
+        parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
         self._bridge = bridge
@@ -77,7 +82,9 @@ class FleetActions(QObject):
         self._mark(starting=True)
         self.progress.emit("Starting the agents…")
         self._give(
-            lambda commands: commands.run_fleet(self._project, self.rehearse), lambda _run: self._settled(), self._failed
+            lambda commands: commands.run_fleet(self._project, rehearse=self.rehearse),
+            lambda _run: self._settled(),
+            self._failed,
         )
 
     def stop(self) -> None:
@@ -97,7 +104,7 @@ class FleetActions(QObject):
     def answer(self, interrupt_id: str, answer: Answer, done: Callable[[], None], failed: OnError) -> None:
         """Answer an interrupt."""
         fleet = self._project.fleet_id
-        self._give(lambda commands: commands.answer(fleet, interrupt_id, answer), lambda _none: done(), failed)
+        self._give(lambda commands: commands.answer(fleet, interrupt_id, answer), lambda _settled: done(), failed)
 
     def stop_engine(self, done: Callable[[], None], failed: OnError) -> None:
         """Stop the engine, and with it all agents."""

@@ -8,18 +8,17 @@ from PySide6.QtCore import QByteArray, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QIcon, QPainter, QPixmap
 from PySide6.QtSvg import QSvgRenderer
 
-ICONS = Path(__file__).resolve().parents[2] / "resources" / "icons"
 _INK = b"#000"
 
 
-def application_icon() -> QIcon:
+def application_icon(folder: Path) -> QIcon:
     """Skerry's mark, in its own colours."""
-    return QIcon(str(ICONS / "skerry.svg"))
+    return QIcon(str(folder / "skerry.svg"))
 
 
-def tinted(name: str, color: QColor, size: int = 20, ratio: float = 1.0) -> QPixmap:
-    """The drawing ``name`` in one colour, ``size`` logical pixels wide."""
-    drawing = (ICONS / f"{name}.svg").read_bytes().replace(_INK, color.name().encode())
+def tinted(drawing_file: Path, color: QColor, size: int = 20, ratio: float = 1.0) -> QPixmap:
+    """A drawing in one colour, ``size`` logical pixels wide."""
+    drawing = drawing_file.read_bytes().replace(_INK, color.name().encode())
     pixmap = QPixmap(QSize(round(size * ratio), round(size * ratio)))
     pixmap.setDevicePixelRatio(ratio)
     pixmap.fill(Qt.GlobalColor.transparent)
@@ -27,11 +26,3 @@ def tinted(name: str, color: QColor, size: int = 20, ratio: float = 1.0) -> QPix
     QSvgRenderer(QByteArray(drawing)).render(painter, QRectF(0, 0, size, size))
     painter.end()
     return pixmap
-
-
-def icon(name: str, color: QColor, disabled: QColor | None = None) -> QIcon:
-    """A button's icon, sharp up to twice the size."""
-    result = QIcon(tinted(name, color, ratio=2.0))
-    if disabled is not None:
-        result.addPixmap(tinted(name, disabled, ratio=2.0), QIcon.Mode.Disabled)
-    return result

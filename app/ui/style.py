@@ -6,6 +6,8 @@ from string import Template
 
 from app.ui.tokens import Tokens
 
+# A rule of the sheet stays on one line, or few: it is read as a table.
+# ruff: noqa: E501
 _SHEET = Template("""
 QWidget { color: $text; }
 QMainWindow, QWidget#frame { background: $window; }

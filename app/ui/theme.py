@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 from PySide6.QtCore import QObject, Qt, Signal
-from PySide6.QtGui import QColor, QPalette
+from PySide6.QtGui import QColor, QIcon, QPalette, QPixmap
 from PySide6.QtWidgets import QApplication, QStyleFactory
 
+from app.ui.icons import application_icon, tinted
 from app.ui.style import stylesheet
 from app.ui.tokens import DARK, LIGHT, Tokens
 
@@ -56,8 +58,9 @@ class Theme(QObject):
 
     changed = Signal()
 
-    def __init__(self, application: QApplication, choice: ThemeChoice = ThemeChoice.SYSTEM) -> None:
+    def __init__(self, application: QApplication, icons: Path, choice: ThemeChoice = ThemeChoice.SYSTEM) -> None:
         super().__init__(application)
+        self._icons = icons
         self._application = application
         self._choice = choice
         self.tokens: Tokens = LIGHT
@@ -85,6 +88,21 @@ class Theme(QObject):
     def color(self, token: str) -> QColor:
         """The colour of a token, by name."""
         return QColor(getattr(self.tokens, token))
+
+    def icon(self, drawing: str, token: str) -> QIcon:
+        """A button's icon in the colour of a token, sharp up to twice its size."""
+        file = self._icons / f"{drawing}.svg"
+        made = QIcon(tinted(file, self.color(token), ratio=2.0))
+        made.addPixmap(tinted(file, self.color("faint"), ratio=2.0), QIcon.Mode.Disabled)
+        return made
+
+    def picture(self, drawing: str, color: QColor, size: int, ratio: float) -> QPixmap:
+        """A drawing in one colour."""
+        return tinted(self._icons / f"{drawing}.svg", color, size, ratio)
+
+    def mark(self) -> QIcon:
+        """Skerry's mark, in its own colours."""
+        return application_icon(self._icons)
 
     def _follow_system(self) -> None:
         self.choose(self._choice)

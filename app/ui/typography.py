@@ -7,7 +7,17 @@ from PySide6.QtGui import QFont, QFontDatabase
 SPACE = 8
 """The grid: every distance is a multiple, or half, of this many pixels."""
 
-_SANS = ("Inter", "Inter Variable", "Cantarell", "Adwaita Sans", "Noto Sans", "Ubuntu", "Roboto", "Open Sans", "DejaVu Sans")
+_SANS = (
+    "Inter",
+    "Inter Variable",
+    "Cantarell",
+    "Adwaita Sans",
+    "Noto Sans",
+    "Ubuntu",
+    "Roboto",
+    "Open Sans",
+    "DejaVu Sans",
+)
 _MONO = ("JetBrains Mono", "Source Code Pro", "Noto Sans Mono", "Ubuntu Mono", "DejaVu Sans Mono", "Liberation Mono")
 _GENERIC = frozenset({"sans serif", "sans", "sans-serif", "monospace", "mono", ""})
 _BASE_POINTS = 10.0

@@ -28,7 +28,13 @@ def user(text: str) -> Json:
 
 
 def request(*items: Json, tools: list[Json] | None = None, **more: Any) -> Json:
-    return {"model": "rehearsal", "stream": False, "input": list(items), "tools": TOOLS if tools is None else tools, **more}
+    return {
+        "model": "rehearsal",
+        "stream": False,
+        "input": list(items),
+        "tools": TOOLS if tools is None else tools,
+        **more,
+    }
 
 
 def output(call: Json, text: str) -> Json:
@@ -80,7 +86,13 @@ class Office:
             if mark and known["mark"] == mark and known["sender"] == sender:
                 return ActionResult("sent already")
         found = f"m-{len(self.messages) + 1:012x}"
-        self.messages[found] = {"sender": sender, "recipient": recipient, "subject": subject, "body": body, "mark": mark}
+        self.messages[found] = {
+            "sender": sender,
+            "recipient": recipient,
+            "subject": subject,
+            "body": body,
+            "mark": mark,
+        }
         self._deliver(recipient, f"Message {found} from {sender} — {subject}\n\n{body}\n")
         return ActionResult(f"accepted {found}")
 

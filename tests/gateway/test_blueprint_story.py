@@ -84,7 +84,9 @@ async def test_the_user_may_say_not_yet(tmp_path: Path) -> None:
     assert "Not yet" in office.memory["dev-agent"][-1]
 
 
-CRASHES = [(agent, at, first) for agent, actions in ACTIONS_OF.items() for at in range(1, actions + 1) for first in (0, 1)]
+CRASHES = [
+    (agent, at, first) for agent, actions in ACTIONS_OF.items() for at in range(1, actions + 1) for first in (0, 1)
+]
 
 
 @pytest.mark.parametrize(

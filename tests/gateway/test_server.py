@@ -143,12 +143,8 @@ async def test_odd_requests_get_an_answer(gateway: Gateway, door: MakeDoor, clie
         assert "Traceback" not in reply.text
 
 
-@pytest.mark.parametrize(
-    ("path", "limit"), [("/openai/v1/responses", MAX_BODY_BYTES), ("/mcp", MAX_TOOL_BODY_BYTES)]
-)
-async def test_too_much_is_refused(
-    gateway: Gateway, door: MakeDoor, client: Client, path: str, limit: int
-) -> None:
+@pytest.mark.parametrize(("path", "limit"), [("/openai/v1/responses", MAX_BODY_BYTES), ("/mcp", MAX_TOOL_BODY_BYTES)])
+async def test_too_much_is_refused(gateway: Gateway, door: MakeDoor, client: Client, path: str, limit: int) -> None:
     spec = door()
     await gateway.open_door(spec)
     reply = await client(spec).post(path, content=b" " * (limit + 1), headers=MCP)

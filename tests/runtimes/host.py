@@ -23,12 +23,13 @@ class HostProcess:
         self.stdout: asyncio.StreamReader = process.stdout
         self.pid = process.pid
         self._process = process
+        self._cut = False
         self._errors = asyncio.create_task(_pass_on(process.stderr, on_stderr))
 
     async def wait(self) -> int | None:
         status = await self._process.wait()
         await self._errors
-        return status
+        return None if self._cut else status
 
     async def terminate(self) -> None:
         for number in (signal.SIGTERM, signal.SIGKILL):
@@ -39,6 +40,11 @@ class HostProcess:
                 break
         self.stdin.close()
         await self._errors
+
+    def cut(self) -> None:
+        """Lose the program, and with it the news of how it ended."""
+        self._cut = True
+        self.kill()
 
     def kill(self) -> None:
         """What a power cut does."""

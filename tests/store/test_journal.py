@@ -125,3 +125,21 @@ def test_the_kinds_of_facts_are_told_apart() -> None:
     assert len({kind.model_fields["kind"].default for kind in ev.Fact.__subclasses__()}) == len(
         ev.Fact.__subclasses__()
     )
+
+
+def test_a_second_connection_does_not_give_up_the_firsts_locks(tmp_path: Path) -> None:
+    """Closing any file handle of the database would drop this process's locks: others then remove the log under us."""
+    journal, make = Journal(tmp_path / "j.db"), EventBuilder()
+    second = Journal(tmp_path / "j.db")
+    journal.append(make.run_started("alice"))
+    script = (
+        "import sys; from pathlib import Path; from app.store.journal import Journal; Journal(Path(sys.argv[1])).close()"
+    )
+    subprocess.run([sys.executable, "-c", script, tmp_path / "j.db"], check=True)
+    assert (tmp_path / "j.db-wal").exists(), "the log went although this process still uses it"
+    journal.append(make.moved("alice", AgentStatus.IDLE))
+    count = "import sqlite3, sys; print(sqlite3.connect(sys.argv[1]).execute('SELECT count(*) FROM events').fetchone()[0])"
+    seen = subprocess.run([sys.executable, "-c", count, tmp_path / "j.db"], check=True, capture_output=True, text=True)
+    assert seen.stdout.strip() == "2"
+    second.close()
+    journal.close()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from app.domain.text import printable
 
@@ -33,11 +35,25 @@ class Sgr:
 
 
 PLAIN = Sgr()
+_CHANGES: Mapping[int, Mapping[str, Any]] = {
+    0: {"ink": "", "ground": "", "bold": False, "faint": False, "italic": False, "underline": False, "inverse": False},
+    1: {"bold": True},
+    2: {"faint": True},
+    3: {"italic": True},
+    4: {"underline": True},
+    7: {"inverse": True},
+    22: {"bold": False, "faint": False},
+    23: {"italic": False},
+    24: {"underline": False},
+    27: {"inverse": False},
+    39: {"ink": ""},
+    49: {"ground": ""},
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Text of one look. A leading ``\\r`` says: the line begun before is written over."""
+    """Text of one look. A leading carriage return says: the line begun before is written over."""
 
     text: str
     sgr: Sgr = PLAIN
@@ -113,28 +129,13 @@ def _indexed(number: int) -> int | str:
 
 
 def _simple(sgr: Sgr, code: int) -> Sgr:
-    match code:
-        case 0:
-            return PLAIN
-        case 1:
-            return replace(sgr, bold=True)
-        case 2:
-            return replace(sgr, faint=True)
-        case 3 | 23:
-            return replace(sgr, italic=code == 3)
-        case 4 | 24:
-            return replace(sgr, underline=code == 4)
-        case 7 | 27:
-            return replace(sgr, inverse=code == 7)
-        case 22:
-            return replace(sgr, bold=False, faint=False)
-        case 39:
-            return replace(sgr, ink="")
-        case 49:
-            return replace(sgr, ground="")
-        case _ if 30 <= code <= 37 or 90 <= code <= 97:
-            return replace(sgr, ink=code - 30 if code < 90 else code - 82)
-        case _ if 40 <= code <= 47 or 100 <= code <= 107:
-            return replace(sgr, ground=code - 40 if code < 100 else code - 92)
-        case _:
-            return sgr
+    if code in _CHANGES:
+        return replace(sgr, **_CHANGES[code])
+    for first, change in ((30, "ink"), (40, "ground"), (90, "ink"), (100, "ground")):
+        if first <= code <= first + 7:
+            return _colored(sgr, change, code - first + (8 if first >= 90 else 0))
+    return sgr
+
+
+def _colored(sgr: Sgr, what: str, number: int) -> Sgr:
+    return replace(sgr, ink=number) if what == "ink" else replace(sgr, ground=number)

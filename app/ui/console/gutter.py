@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QPointF, QRect, QRectF, QSize, Qt
-from PySide6.QtGui import QPainter, QPaintEvent, QPainterPath, QPolygonF, QTextBlock
+from PySide6.QtGui import QPainter, QPainterPath, QPaintEvent, QPolygonF, QTextBlock
 from PySide6.QtWidgets import QWidget
 
 from app.ui.console.entries import Entry, EntryKind, Progress, Role
@@ -79,7 +79,9 @@ class Gutter(QWidget):
             paint_dot(painter, center, self._view.look.bar(entry))
 
     def _arrow(self, painter: QPainter, center: QPointF, folded: bool) -> None:
-        points = [QPointF(-2, -4), QPointF(3, 0), QPointF(-2, 4)] if folded else [QPointF(-4, -2), QPointF(0, 3), QPointF(4, -2)]
+        points = [QPointF(-2, -4), QPointF(3, 0), QPointF(-2, 4)]
+        if not folded:
+            points = [QPointF(-4, -2), QPointF(0, 3), QPointF(4, -2)]
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.translate(center)

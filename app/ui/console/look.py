@@ -7,7 +7,6 @@ from PySide6.QtGui import QColor, QFont, QTextCharFormat
 from app.ui.console.ansi import Sgr
 from app.ui.console.entries import Entry, EntryKind, Progress, Role
 from app.ui.theme import Theme
-from app.ui.tokens import Tone
 from app.ui.typography import base_font, mono_font, scaled
 
 _GAPS = {EntryKind.TURN: 14, EntryKind.NOTE: 3, EntryKind.TROUBLE: 3, EntryKind.PROMPT: 3, EntryKind.THOUGHT: 6}
@@ -48,10 +47,8 @@ class Look:
     def bar(self, entry: Entry) -> QColor:
         """The colour of the bar beside a command: how it stands."""
         tones = self._theme.tokens
-        tone: dict[Progress, Tone] = {
-            Progress.RUNNING: tones.blue, Progress.DONE: tones.green, Progress.FAILED: tones.red, Progress.NONE: tones.neutral
-        }  # fmt: skip
-        return QColor(tone[entry.progress].ink)
+        tone = {Progress.RUNNING: tones.blue, Progress.DONE: tones.green, Progress.FAILED: tones.red}
+        return QColor(tone.get(entry.progress, tones.neutral).ink)
 
     def _font(self, kind: EntryKind, role: Role) -> QFont:
         if kind is EntryKind.COMMAND:

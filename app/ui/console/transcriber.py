@@ -176,7 +176,9 @@ class Transcriber:
         return self._note(event, f"{verb} under “{event.heading}”: {first_line(event.text)}")
 
     def _mirrored(self, event: ev.WorkspaceMirrored) -> list[Piece]:
-        refused = [piece_ for name, reason in event.refused for piece_ in self._trouble(event, f"{name} stayed inside: {reason}")]
+        refused = [
+            part for name, reason in event.refused for part in self._trouble(event, f"{name} stayed inside: {reason}")
+        ]
         if not event.files and not event.removed:
             return refused
         removed = f", {event.removed} removed" if event.removed else ""

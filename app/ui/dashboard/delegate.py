@@ -39,7 +39,7 @@ class AgentDelegate(QStyledItemDelegate):
         if not isinstance(view, AgentView):
             return
         column = Column(index.column())
-        rect: QRect = option.rect  # type: ignore[attr-defined]
+        rect: QRect = option.rect
         painter.save()
         painter.setClipRect(rect)
         paint_ground(painter, option, self._theme, first=column is Column.AGENT)

@@ -11,6 +11,7 @@ from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersisten
 from app.domain.board import AgentView, Board
 from app.domain.events import AgentStatus
 from app.domain.text import printable
+from app.ui.widgets.labels import plain_tip
 from app.ui.wording import count, plural, state_word
 
 Index = QModelIndex | QPersistentModelIndex
@@ -122,6 +123,8 @@ class AgentModel(QAbstractTableModel):
             return view
         if role == SORT_ROLE:
             return sort_key(view, column)
+        if role == Qt.ItemDataRole.ToolTipRole:
+            return plain_tip(tip(view))
         if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole):
             return printable(cell_text(view, column))
         return None
@@ -154,7 +157,7 @@ def sort_key(view: AgentView, column: Column) -> int | str:
         case Column.AGENT:
             return view.id
         case Column.STATE:
-            return -1 if view.needs_user else _RANK[view.state]
+            return need(view)
         case Column.ACTIVITY:
             return view.last_action.casefold()
         case Column.TURN:
@@ -169,11 +172,17 @@ def sort_key(view: AgentView, column: Column) -> int | str:
             return view.commands
 
 
+def need(view: AgentView) -> int:
+    """How little an agent needs the user: those who do come first."""
+    return -1 if view.needs_user else _RANK[view.state]
+
+
 def tip(view: AgentView) -> str:
     """All about a row, for those who do not see it or want more."""
     tokens = f"{view.input_tokens:,} tokens in, {view.output_tokens:,} out"
     figures = f"{plural(view.model_calls, 'model call')}, {tokens}, {plural(view.commands, 'command')}"
-    return printable("\n".join(part for part in (view.id, view.description, cell_text(view, Column.STATE), figures) if part))
+    parts = (view.id, view.description, cell_text(view, Column.STATE), figures)
+    return printable("\n".join(part for part in parts if part))
 
 
 class AgentSorter(QSortFilterProxyModel):
@@ -187,18 +196,18 @@ class AgentSorter(QSortFilterProxyModel):
 
     def filter_by(self, text: str) -> None:
         """Show rows that hold every word of ``text``."""
+        self.beginFilterChange()
         self._words = text.casefold().split()
-        self.invalidateFilter()
+        self.endFilterChange()
 
     def lessThan(self, left: Index, right: Index) -> bool:
-        """Compare by the column; equal ones keep the order of need, then of name, whatever the direction."""
+        """Compare by the column, then by who needs the user, then by name."""
         mine, other = self._view(left), self._view(right)
         column = Column(left.column())
         first, second = sort_key(mine, column), sort_key(other, column)
-        if first != second:
-            return first < second  # type: ignore[operator]
-        tie = (sort_key(mine, Column.STATE), mine.id) < (sort_key(other, Column.STATE), other.id)  # type: ignore[operator]
-        return tie if self.sortOrder() is Qt.SortOrder.AscendingOrder else not tie
+        if isinstance(first, str) or isinstance(second, str):
+            return (str(first), need(mine), mine.id) < (str(second), need(other), other.id)
+        return (first, need(mine), mine.id) < (second, need(other), other.id)
 
     def filterAcceptsRow(self, source_row: int, source_parent: Index) -> bool:
         """Whether the row holds every word looked for."""

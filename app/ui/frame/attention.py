@@ -11,7 +11,6 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QWidget
 from app.domain.board import Board
 from app.domain.events import AgentStatus
 from app.domain.text import first_line, printable
-from app.ui.icons import tinted
 from app.ui.theme import Theme
 from app.ui.typography import SPACE
 from app.ui.widgets.buttons import button
@@ -94,7 +93,7 @@ class AttentionStrip(QWidget):
         self.setAccessibleName(printable(call.words))
         self._more.setText(f"and {call.more} more" if call.more else "")
         tone = self._theme.tokens.red if call.failed else self._theme.tokens.amber
-        self._sign.setPixmap(tinted("hand", QColor(tone.ink), 18, self.devicePixelRatioF()))
+        self._sign.setPixmap(self._theme.picture("hand", QColor(tone.ink), 18, self.devicePixelRatioF()))
 
     def _lead(self) -> None:
         if self._call is not None and self._call.interrupt:

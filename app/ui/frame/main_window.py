@@ -6,8 +6,17 @@ from collections.abc import Callable
 from datetime import datetime
 
 from PySide6.QtCore import Qt, QTimer, Signal
-from PySide6.QtGui import QAction, QActionGroup, QCloseEvent, QKeySequence, QMenu, QResizeEvent
-from PySide6.QtWidgets import QHBoxLayout, QMainWindow, QMessageBox, QPushButton, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtGui import QAction, QActionGroup, QCloseEvent, QKeySequence, QResizeEvent
+from PySide6.QtWidgets import (
+    QHBoxLayout,
+    QMainWindow,
+    QMenu,
+    QMessageBox,
+    QPushButton,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
 
 from app.config import Project
 from app.domain.board import Board
@@ -118,8 +127,12 @@ class MainWindow(QMainWindow):
         if not self._actions.ready:
             self.close()
             return
-        box = QMessageBox(QMessageBox.Icon.NoIcon, "Quit Skerry", "Shall the agents go on without the window?", parent=self)
-        box.setInformativeText("They can work on in the background. Stopped, nothing is lost: they go on when you start again.")
+        box = QMessageBox(
+            QMessageBox.Icon.NoIcon, "Quit Skerry", "Shall the agents go on without the window?", parent=self
+        )
+        box.setInformativeText(
+            "They can work on in the background. Stopped, nothing is lost: they go on when you start again."
+        )
         go_on = box.addButton("Leave them running", QMessageBox.ButtonRole.AcceptRole)
         stop = box.addButton("Stop everything", QMessageBox.ButtonRole.DestructiveRole)
         box.addButton(QMessageBox.StandardButton.Cancel)
@@ -150,7 +163,7 @@ class MainWindow(QMainWindow):
         self._feed.advanced.connect(self.take_in)
         self._feed.trouble.connect(self.status.show_trouble)
         engine.changed.connect(self._engine_changed)
-        self.status.start_wanted.connect(lambda: self._actions.connect_engine())
+        self.status.start_wanted.connect(self._actions.connect_engine)
         self.navigation.turned.connect(lambda page: self.turn_to(Page(page)))
         self.attention.interrupt_wanted.connect(self.open_interrupt)
         self.attention.agent_wanted.connect(self.open_console)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from enum import StrEnum
 
 from PySide6.QtCore import QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QKeySequence, QMenu, QPainter, QPaintEvent
-from PySide6.QtWidgets import QButtonGroup, QHBoxLayout, QLabel, QPushButton, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtGui import QKeySequence, QPainter, QPaintEvent
+from PySide6.QtWidgets import QButtonGroup, QHBoxLayout, QLabel, QMenu, QPushButton, QToolButton, QVBoxLayout, QWidget
 
-from app.ui.icons import application_icon, icon
 from app.ui.theme import Theme
 from app.ui.typography import SPACE, base_font, scaled
 from app.ui.widgets.labels import label
@@ -60,7 +59,7 @@ class NavButton(QPushButton):
 
     def tint(self) -> None:
         """The icon follows the palette and the state."""
-        self.setIcon(icon(self._page.value, self._theme.color("accent" if self.isChecked() else "muted")))
+        self.setIcon(self._theme.icon(self._page.value, "accent" if self.isChecked() else "muted"))
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """The button, and its count."""
@@ -133,7 +132,7 @@ class Navigation(QWidget):
         brand = QWidget()
         brand.setFixedHeight(8 * SPACE)
         mark = QLabel()
-        mark.setPixmap(application_icon().pixmap(QSize(26, 26), self.devicePixelRatioF()))
+        mark.setPixmap(self._theme.mark().pixmap(QSize(26, 26), self.devicePixelRatioF()))
         row = QHBoxLayout(brand)
         row.setContentsMargins(SPACE // 2, 0, 0, 0)
         row.setSpacing(SPACE)
@@ -143,4 +142,4 @@ class Navigation(QWidget):
         return brand
 
     def _tint(self) -> None:
-        self.menu_button.setIcon(icon("menu", self._theme.color("muted")))
+        self.menu_button.setIcon(self._theme.icon("menu", "muted"))

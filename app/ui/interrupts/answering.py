@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QPlainTextEdit, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QPlainTextEdit, QPushButton, QVBoxLayout, QWidget
 
 from app.domain.interrupt import Answer, Interrupt, InterruptKind
 from app.domain.text import first_line, printable
@@ -116,7 +116,8 @@ class AnswerForm(QWidget):
 
     def _make_buttons(self, options: Sequence[str]) -> None:
         while self._options.count():
-            widget = self._options.takeAt(0).widget()
+            item = self._options.takeAt(0)
+            widget = item.widget() if item is not None else None
             if widget is not None:
                 widget.hide()
                 widget.deleteLater()

@@ -13,7 +13,7 @@ from app.domain.interrupt import Interrupt, InterruptKind, InterruptState
 from app.domain.text import first_line, printable
 from app.ui.interrupts.model import ITEM_ROLE, Heading
 from app.ui.theme import Theme
-from app.ui.tokens import Tone, Tokens
+from app.ui.tokens import Tokens, Tone
 from app.ui.typography import base_font, scaled
 from app.ui.widgets.chips import paint_dot
 from app.ui.widgets.painting import RIGHT, Index, draw_text, paint_ground
@@ -43,7 +43,7 @@ class InterruptDelegate(QStyledItemDelegate):
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
         """Paint one row."""
         item = index.data(ITEM_ROLE)
-        rect: QRect = option.rect  # type: ignore[attr-defined]
+        rect: QRect = option.rect
         painter.save()
         painter.setClipRect(rect)
         if isinstance(item, Heading):
@@ -68,7 +68,9 @@ class InterruptDelegate(QStyledItemDelegate):
         title = printable(first_line(item.title, 300))
         font, token = (self._bold, "text") if is_open else (self._font, "muted")
         draw_text(painter, upper.adjusted(0, 0, -width, 0), title, font, self._theme.color(token))
-        below = f"{item.agent} · {kind_word(item.kind)}" if is_open else f"{item.agent} · {first_line(outcome_words(item))}"
+        below = (
+            f"{item.agent} · {kind_word(item.kind)}" if is_open else f"{item.agent} · {first_line(outcome_words(item))}"
+        )
         draw_text(painter, lower, printable(below), self._small, self._theme.color("muted"))
 
 

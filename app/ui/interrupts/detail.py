@@ -50,7 +50,7 @@ class InterruptDetail(QWidget):
         self._error = label(tone="danger", wrap=True)
         self._lay_out()
         self.form.answered.connect(self._give)
-        self._console.clicked.connect(lambda: self.console_wanted.emit(self._shown.agent if self._shown else ""))
+        self._console.clicked.connect(self._want_console)
         actions.link_changed.connect(self.refresh)
         theme.changed.connect(self.refresh)
 
@@ -87,6 +87,10 @@ class InterruptDetail(QWidget):
         if not is_open:
             self._show_outcome(item)
         self._show_status(item, is_open)
+
+    def _want_console(self) -> None:
+        if self._shown is not None:
+            self.console_wanted.emit(self._shown.agent)
 
     def _show_outcome(self, item: Interrupt) -> None:
         by_default = item.answer is not None and item.answer.by == "default"
@@ -130,7 +134,12 @@ class InterruptDetail(QWidget):
         self._actions.answer(item.id, answer, self.refresh, failed)
 
     def _lay_out(self) -> None:
-        for name, part in (("title", self._title), ("body", self._body), ("outcome", self._settled), ("error", self._error)):
+        for name, part in (
+            ("title", self._title),
+            ("body", self._body),
+            ("outcome", self._settled),
+            ("error", self._error),
+        ):
             part.setObjectName(f"interrupt-{name}")
         self._status.setObjectName("interrupt-status")
         inner = QWidget()

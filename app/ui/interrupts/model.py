@@ -157,7 +157,8 @@ class InterruptSorter(QSortFilterProxyModel):
         return isinstance(item, Interrupt) or self._model().count(item.section) > 0
 
     def _recount(self) -> None:
-        self.invalidateFilter()
+        self.beginFilterChange()
+        self.endFilterChange()
 
     def _item(self, row: int) -> Item:
         return self._model().item(row)

@@ -39,7 +39,10 @@ class InterruptsPage(QWidget):
         self._list = QListView()
         self._splitter = QSplitter(Qt.Orientation.Horizontal)
         self._empty = EmptyState(
-            theme, "interrupts", "Nobody needs you", "When an agent has a question, is stuck or reports, it appears here."
+            theme,
+            "interrupts",
+            "Nobody needs you",
+            "When an agent has a question, is stuck or reports, it appears here.",
         )
         self._stack = QStackedWidget()
         self._lay_out(now)

@@ -39,7 +39,7 @@ class MessageDelegate(QStyledItemDelegate):
         if not isinstance(view, MessageView):
             return
         column = Column(index.column())
-        rect: QRect = option.rect  # type: ignore[attr-defined]
+        rect: QRect = option.rect
         painter.save()
         painter.setClipRect(rect)
         paint_ground(painter, option, self._theme, first=column is Column.TIME)
@@ -59,7 +59,9 @@ class MessageDelegate(QStyledItemDelegate):
         sender, recipient = person(view.envelope.sender), person(view.envelope.recipient)
         half = place.width() // 2
         x = place.x() + self._words(painter, place, sender, self._font, "text", half)
-        x += self._words(painter, QRect(x, place.y(), place.right() - x, place.height()), " → ", self._font, "faint", 40)
+        x += self._words(
+            painter, QRect(x, place.y(), place.right() - x, place.height()), " → ", self._font, "faint", 40
+        )
         rest = QRect(x, place.y(), place.right() - x, place.height())
         self._words(painter, rest, recipient, self._font, "text", rest.width())
 

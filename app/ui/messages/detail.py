@@ -54,7 +54,9 @@ class MessageDetail(QWidget):
         if view is None:
             return
         envelope = view.envelope
-        self._route.setText(f"{person(envelope.sender)} → {person(envelope.recipient)} · {date_and_time(envelope.sent_at)}")
+        self._route.setText(
+            f"{person(envelope.sender)} → {person(envelope.recipient)} · {date_and_time(envelope.sent_at)}"
+        )
         self._chip.show_state(view.state.value, self._theme.tokens.message(view.state))
         self._fill_facts(view)
 
@@ -78,7 +80,8 @@ class MessageDetail(QWidget):
 
     def _fill_facts(self, view: MessageView) -> None:
         while self._facts.count():
-            widget = self._facts.takeAt(0).widget()
+            item = self._facts.takeAt(0)
+            widget = item.widget() if item is not None else None
             if widget is not None:
                 widget.deleteLater()
         for row, (name, value) in enumerate(_facts(view)):
@@ -88,7 +91,9 @@ class MessageDetail(QWidget):
 
 def _facts(view: MessageView) -> list[tuple[str, str]]:
     envelope = view.envelope
-    steps = [f"{state.value} {time_of_day(at)}" + (f" ({reason})" if reason else "") for state, at, reason in view.history]
+    steps = [
+        f"{state.value} {time_of_day(at)}" + (f" ({reason})" if reason else "") for state, at, reason in view.history
+    ]
     facts = [("History", "  →  ".join(steps)), ("Kind", f"{envelope.kind}, {envelope.mode}"), ("Id", envelope.id)]
     if envelope.reply_to:
         facts.append(("Reply to", envelope.reply_to))

@@ -132,8 +132,9 @@ class MessageFilter(QSortFilterProxyModel):
 
     def filter_by(self, agent: str, text: str) -> None:
         """An empty agent stands for all."""
+        self.beginFilterChange()
         self._agent, self._words = agent, text.casefold().split()
-        self.invalidateFilter()
+        self.endFilterChange()
 
     def filterAcceptsRow(self, source_row: int, source_parent: Index) -> bool:
         """Whether the row fits."""

@@ -5,8 +5,16 @@ from __future__ import annotations
 from PySide6.QtCore import QModelIndex, Qt
 from PySide6.QtGui import QKeySequence, QResizeEvent, QShortcut
 from PySide6.QtWidgets import (
-    QAbstractItemView, QComboBox, QHBoxLayout, QHeaderView, QLineEdit, QSplitter, QStackedWidget, QTableView,
-    QVBoxLayout, QWidget,
+    QAbstractItemView,
+    QComboBox,
+    QHBoxLayout,
+    QHeaderView,
+    QLineEdit,
+    QSplitter,
+    QStackedWidget,
+    QTableView,
+    QVBoxLayout,
+    QWidget,
 )  # fmt: skip
 
 from app.domain.board import MessageView
@@ -47,7 +55,10 @@ class MessagesPage(QWidget):
         self._right = QStackedWidget()
         self._splitter = QSplitter(Qt.Orientation.Vertical)
         self._empty = EmptyState(
-            theme, "messages", "No messages yet", "What agents write to each other and to you appears here, as it happens."
+            theme,
+            "messages",
+            "No messages yet",
+            "What agents write to each other and to you appears here, as it happens.",
         )
         self._stack = QStackedWidget()
         self._lay_out()
@@ -66,10 +77,11 @@ class MessagesPage(QWidget):
             self.detail.refresh()
         self._write.setEnabled(bool(agents))
 
-    def write(self, agent: str = "") -> None:
-        """Open the composer."""
+    def write(self) -> None:
+        """Open the composer, to the agent of the chosen message."""
         self.composer.show()
-        self.composer.write_to(agent)
+        view = self._chosen()
+        self.composer.write_to(view.envelope.sender if view is not None else "")
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Side by side where there is room."""
@@ -110,7 +122,7 @@ class MessagesPage(QWidget):
     def _connect(self) -> None:
         self._who.currentIndexChanged.connect(self._refilter)
         self._words.textChanged.connect(self._refilter)
-        self._write.clicked.connect(lambda: self.write())
+        self._write.clicked.connect(self.write)
         self.composer.closed.connect(self.composer.hide)
         self._table.selectionModel().currentRowChanged.connect(self._row_changed)
         page = Qt.ShortcutContext.WidgetWithChildrenShortcut

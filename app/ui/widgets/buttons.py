@@ -5,12 +5,11 @@ from __future__ import annotations
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtWidgets import QPushButton
 
-from app.ui.icons import icon
 from app.ui.theme import Theme
 
 
 def button(text: str, name: str, *, kind: str = "", tip: str = "") -> QPushButton:
-    """A button with its stable object name; ``kind`` is primary, quiet, link, option or nav, empty for the plain one."""
+    """A button with its stable object name; ``kind`` is primary, quiet, link, option or nav, or empty for plain."""
     made = QPushButton(text)
     made.setObjectName(name)
     made.setCursor(Qt.CursorShape.PointingHandCursor)
@@ -25,7 +24,7 @@ def give_icon(made: QPushButton, theme: Theme, drawing: str, token: str = "muted
     """Put an icon on a button, tinted anew whenever the palette changes."""
 
     def tint() -> None:
-        made.setIcon(icon(drawing, theme.color(token), theme.color("faint")))
+        made.setIcon(theme.icon(drawing, token))
 
     made.setIconSize(QSize(size, size))
     tint()

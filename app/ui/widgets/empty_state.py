@@ -5,7 +5,6 @@ from __future__ import annotations
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
 
-from app.ui.icons import tinted
 from app.ui.theme import Theme
 from app.ui.typography import SPACE
 from app.ui.widgets.labels import label
@@ -48,4 +47,4 @@ class EmptyState(QWidget):
 
     def _tint(self) -> None:
         ratio = self.devicePixelRatioF()
-        self._picture.setPixmap(tinted(self._drawing, self._theme.color("strong_border"), 48, ratio))
+        self._picture.setPixmap(self._theme.picture(self._drawing, self._theme.color("strong_border"), 48, ratio))

@@ -23,7 +23,7 @@ class ElidedLabel(QLabel):
         shown = printable(" ".join(text.split()))
         if shown != self.text():
             super().setText(shown)
-            self.setToolTip(_plain_tip(shown))
+            self.setToolTip(plain_tip(shown))
 
     def minimumSizeHint(self) -> QSize:
         """It can shrink to a few letters."""
@@ -63,7 +63,8 @@ def selectable(made: QLabel) -> QLabel:
     return made
 
 
-def _plain_tip(text: str) -> str:
+def plain_tip(text: str) -> str:
     """Tool tips guess at rich text; what an agent wrote must never be taken for it."""
     escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return f"<qt>{escaped}</qt>" if text else ""
+    lines = escaped.replace("\n", "<br>")
+    return f"<qt>{lines}</qt>" if text else ""

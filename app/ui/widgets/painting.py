@@ -15,8 +15,8 @@ RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 
 def paint_ground(painter: QPainter, option: QStyleOptionViewItem, theme: Theme, *, first: bool = False) -> None:
     """The row's ground (chosen, hovered or plain), a line below it, and a mark at the left of the chosen row."""
-    rect: QRect = option.rect  # type: ignore[attr-defined]
-    state: QStyle.StateFlag = option.state  # type: ignore[attr-defined]
+    rect: QRect = option.rect
+    state: QStyle.StateFlag = option.state
     chosen = bool(state & QStyle.StateFlag.State_Selected)
     if chosen:
         painter.fillRect(rect, theme.color("selection"))

@@ -25,6 +25,11 @@ mv "$adapter/LICENSE" licenses/codex-acp
 cat > bin/codex-acp <<'SCRIPT'
 #!/bin/sh
 here=${0%/*}
+# Two at work on the same sessions would spoil them: one that was cut off has to be gone before the next begins.
+state=${CODEX_HOME:-$HOME/.codex}
+mkdir -p "$state"
+exec 9> "$state/adapter.lock"
+flock -w 60 9 || { echo "another Codex is still at work in $state" >&2; exit 75; }
 CODEX_PATH=${CODEX_PATH:-$here/codex} exec "$here/node" "$here/../lib/codex-acp/index.mjs" "$@"
 SCRIPT
 

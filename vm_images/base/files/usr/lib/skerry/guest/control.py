@@ -78,8 +78,14 @@ def _sync(_: Request) -> Request:
 def _poweroff(_: Request) -> Request:
     jobs.end_all(grace=2.0)
     os.sync()
-    subprocess.Popen(["/bin/busybox", "poweroff"])
+    threading.Timer(0.1, _cut_power).start()  # the answer goes first
     return {}
+
+
+def _cut_power() -> None:
+    with open("/proc/sysrq-trigger", "w") as trigger:
+        trigger.write("u")  # disks read-only, all written
+    subprocess.run(["/bin/busybox", "poweroff", "-f"], check=False)
 
 
 def _stats(_: Request) -> Request:

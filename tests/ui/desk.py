@@ -1,0 +1,143 @@
+"""A window over a real journal, and the commands behind it: what the engine would do, done in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from PySide6.QtWidgets import QApplication
+
+from app.config import Paths, Project, load_project
+from app.domain import events as ev
+from app.domain.errors import AlreadyAnswered, SkerryError
+from app.domain.interrupt import Answer
+from app.domain.ports import Progress
+from app.store.journal import Journal, JournalReader
+from app.ui.bridge import Bridge
+from app.ui.commands import Commands
+from app.ui.engine_watch import EngineState, EngineWatch
+from app.ui.feed import JournalFeed
+from app.ui.fleet_actions import FleetActions
+from app.ui.frame.main_window import MainWindow
+from app.ui.theme import Theme, ThemeChoice
+from tests.ui.story import Story
+
+AGENTS_YAML = """\
+project:
+  name: feature-x
+agents:
+  - {id: dev-agent, type: codex, description: Writes, direct_communication: [test-agent]}
+  - {id: test-agent, type: codex, description: Tests, direct_communication: [dev-agent]}
+  - {id: product-owner-agent, type: codex, description: Decides, direct_communication: [dev-agent]}
+"""
+
+
+class MemoryCommands:
+    """Keeps the promises of ``Commands`` by appending the facts that the engine would."""
+
+    def __init__(self, story: Story) -> None:
+        self.story = story
+        self.given: list[tuple[str, ...]] = []
+        self.answers: list[tuple[str, Answer]] = []
+        self.refuse: SkerryError | None = None
+        self.delay = 0.0
+        self.closed = False
+
+    async def run_fleet(self, project: Project, *, rehearse: str | None = None) -> str:
+        await self._take("run", project.fleet_id, rehearse or "")
+        self.story.start()
+        return self.story.run
+
+    async def stop_fleet(self, fleet: str) -> None:
+        await self._take("stop", fleet)
+        self.story.end("stopped")
+
+    async def send(self, fleet: str, recipient: str, body: str, subject: str = "") -> str:
+        await self._take("send", fleet, recipient, body, subject)
+        return self.story.send("user", recipient, subject, body)
+
+    async def answer(self, fleet: str, interrupt_id: str, answer: Answer) -> object:
+        await self._take("answer", fleet, interrupt_id)
+        if any(known == interrupt_id for known, _ in self.answers):
+            raise AlreadyAnswered(f"{interrupt_id} is answered already", hint="answers are given once")
+        self.answers.append((interrupt_id, answer))
+        self.story.answered(interrupt_id, answer)
+        return None
+
+    async def stop_engine(self) -> None:
+        await self._take("stop engine")
+
+    async def close(self) -> None:
+        self.closed = True
+
+    async def _take(self, *order: str) -> None:
+        self.given.append(order)
+        await asyncio.sleep(self.delay)
+        if self.refuse is not None:
+            raise self.refuse
+
+
+class TestDesk:
+    """What ``application.Desk`` composes, with a clock and commands of the test."""
+
+    __test__ = False
+
+    def __init__(self, application: QApplication, paths: Paths, folder: Path, choice: ThemeChoice) -> None:
+        self.project = make_project(folder)
+        self.paths = paths
+        self.journal = Journal(paths.journal_db)
+        self.story = Story(self.journal, self.project.fleet_id)
+        self.commands = MemoryCommands(self.story)
+        self.theme = Theme(application, paths.icons, choice)
+        self.bridge = Bridge()
+        self.actions = FleetActions(self.bridge, self._connect, self.project)
+        self.feed = JournalFeed(JournalReader(paths.journal_db), self.project.fleet_id)
+        self.engine_state = EngineState(4711, "http://127.0.0.1:8233")
+        self.engine = EngineWatch(lambda: self.engine_state)
+        self.late = timedelta(minutes=4)
+        self.window = MainWindow(self.project, self.theme, self.feed, self.engine, self.actions, self.now)
+
+    def now(self) -> datetime:
+        """Some minutes after the last fact of the story."""
+        return self.story.at + self.late
+
+    def open(self, width: int = 1280, height: int = 820, *, connect: bool = True) -> None:
+        """Show the window."""
+        self.window.resize(width, height)
+        self.window.show()
+        self.feed.start()
+        self.engine.start()
+        if connect:
+            self.actions.connect_engine()
+
+    def catch_up(self) -> None:
+        """Take in all there is in the journal now."""
+        self.feed.poll()
+        while not self.feed.caught_up:
+            self.feed.poll()
+
+    def close(self) -> None:
+        """Take everything down."""
+        self.feed.stop()
+        self.engine.stop()
+        self.window.close()
+        self.window.deleteLater()
+        self.actions.close()
+        self.journal.close()
+
+    async def _connect(self, progress: Progress) -> Commands:
+        progress("Starting the engine…")
+        return self.commands
+
+
+def make_project(folder: Path) -> Project:
+    """The team of the tests, on disk."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "agents.yaml").write_text(AGENTS_YAML)
+    return load_project(folder)
+
+
+def utc_now() -> datetime:
+    """The real time."""
+    return datetime.now(UTC)

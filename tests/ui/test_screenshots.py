@@ -1,0 +1,77 @@
+"""Every page, empty and full, in both palettes and two sizes: painted without an error, and kept when asked for."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from pytestqt.qtbot import QtBot
+
+from app.domain.events import AgentStatus
+from app.domain.interrupt import InterruptKind
+from app.ui.frame.navigation import Page
+from app.ui.theme import ThemeChoice
+from tests.ui import blueprint
+from tests.ui.desk import TestDesk
+
+pytestmark = pytest.mark.gui
+SIZES = ((900, 600), (1600, 1000))
+
+
+def keep(desk: TestDesk, qtbot: QtBot, name: str) -> None:
+    """Paint the window; write the picture where SKERRY_SCREENSHOTS says."""
+    qtbot.waitUntil(lambda: desk.window.console.pane.view.idle or not desk.window.console.pane.view.isVisible())
+    qtbot.waitUntil(lambda: desk.window.dashboard.pane.view.idle or not desk.window.dashboard.pane.view.isVisible())
+    qtbot.wait(30)
+    picture = desk.window.grab()
+    assert picture.width() == desk.window.width()
+    folder = os.environ.get("SKERRY_SCREENSHOTS")
+    if folder:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        assert picture.save(str(Path(folder) / f"{name}.png"))
+
+
+@pytest.mark.parametrize("choice", [ThemeChoice.LIGHT, ThemeChoice.DARK])
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("full", [False, True], ids=["empty", "full"])
+def test_every_page(desk: TestDesk, qtbot: QtBot, choice: ThemeChoice, size: tuple[int, int], full: bool) -> None:
+    if full:
+        blueprint.with_question(desk.story)
+    desk.theme.choose(choice)
+    desk.open(*size)
+    qtbot.waitUntil(lambda: desk.actions.ready)
+    desk.catch_up()
+    for page in Page:
+        desk.window.turn_to(page)
+        if page is Page.CONSOLE and full:
+            desk.window.open_console(blueprint.TEST)
+        state = "full" if full else "empty"
+        keep(desk, qtbot, f"{page.value}-{state}-{choice.value}-{size[0]}x{size[1]}")
+
+
+def test_special_states(desk: TestDesk, qtbot: QtBot) -> None:
+    """Composing, an answered question, a failed agent, a finished run."""
+    desk.open(1280, 820)
+    qtbot.waitUntil(lambda: desk.actions.ready)
+    blueprint.to_the_end(desk.story)
+    desk.catch_up()
+    keep(desk, qtbot, "state-finished")
+    desk.window.turn_to(Page.INTERRUPTS)
+    keep(desk, qtbot, "state-answered")
+    desk.window.turn_to(Page.MESSAGES)
+    desk.window.messages.write()
+    keep(desk, qtbot, "state-composing")
+    desk.story.run = "run-2"
+    desk.story.start()
+    desk.story.state(blueprint.DEV, AgentStatus.FAILED, "its virtual machine was lost three times: no disk space")
+    desk.story.ask(blueprint.TEST, "May I run 'sudo apt-get install hypothesis'?", "", ("Once", "Always", "No"), "No", InterruptKind.APPROVAL)
+    desk.story.ask(blueprint.OWNER, "The suite hangs and I do not know why", "Last output:\nWaiting for lock", kind=InterruptKind.DEBUG_REQUEST)
+    desk.story.ask(blueprint.OWNER, "Half of the requirements are written", kind=InterruptKind.PROGRESS_REPORT)
+    desk.engine_state = type(desk.engine_state)()
+    desk.engine.look()
+    desk.catch_up()
+    desk.window.turn_to(Page.INTERRUPTS)
+    keep(desk, qtbot, "state-engine-gone")
+    desk.window.turn_to(Page.DASHBOARD)
+    keep(desk, qtbot, "state-failed")
