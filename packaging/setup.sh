@@ -74,7 +74,7 @@ watched() {
             printf '\r\033[K%s … %d s  %.60s' "$title" $((SECONDS - started)) "$(last_line "$log")" >&2
         elif ((SECONDS - told >= pause)); then
             told=$SECONDS
-            say "$title … $((SECONDS - started)) s: $(last_line "$log")"
+            printf '%s … %d s: %.80s\n' "$title" $((SECONDS - started)) "$(last_line "$log")" >&2
         fi
     done
     trap - INT TERM

@@ -6,12 +6,20 @@ from app.config import Paths
 from app.domain.ports import SandboxHost
 from app.engine.supervisor import Engine, run_until_signalled
 from app.runtimes.factory import make_runtime
+from app.sandbox.image import ImageBuilder
 from app.sandbox.libvirt_host import LibvirtHost
+from app.sandbox.packs import PackBuilder
 
 
 def make_host(paths: Paths) -> SandboxHost:
     """Virtual machines of libvirt's embedded driver."""
-    return LibvirtHost(paths)
+    return LibvirtHost(
+        machines=paths.machines,
+        sockets=paths.machine_sockets,
+        libvirt_root=paths.libvirt_root,
+        images=ImageBuilder(paths.images, paths.recipes),
+        packs=PackBuilder(paths.images, paths.packs),
+    )
 
 
 async def run_engine(paths: Paths) -> None:

@@ -12,7 +12,7 @@ from typing import Literal
 RESUMED = "[skerry] resumed:"
 """How a prompt begins that continues a turn which a crash had cut."""
 _HEADER = re.compile(
-    r"^[#>*\s]*Message (m-[0-9a-f]+)\*{0,2} from ([a-z][a-z0-9-]*)\*{0,2}[ \t]*(?:[\u2013\u2014:-][ \t]*(.*))?$", re.M
+    r"^[#>* \t]*Message (m-[0-9a-f]+)\*{0,2} from ([a-z][a-z0-9-]*)\*{0,2}[ \t]*(?:[\u2013\u2014:-][ \t]*(.*))?$", re.M
 )
 
 

@@ -26,7 +26,7 @@ GRACE_SECONDS = 2
 class Listener:
     """A started server on one socket."""
 
-    def __init__(self, path: Path, server: uvicorn.Server, task: asyncio.Task[None]) -> None:
+    def __init__(self, path: Path, server: _Server, task: asyncio.Task[None]) -> None:
         self.path = path
         self._server = server
         self._task = task
@@ -54,6 +54,7 @@ class Listener:
         with contextlib.suppress(OSError):
             self.path.unlink(missing_ok=True)
         self._server.should_exit = True
+        self._server.leave.set()
         await asyncio.wait({self._task})
         if not self._task.cancelled():
             self._task.exception()
@@ -112,6 +113,7 @@ def _config(app: ASGIApp) -> uvicorn.Config:
         http="h11",
         proxy_headers=False,
         server_header=False,
+        date_header=False,
         limit_concurrency=MAX_CONNECTIONS,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,
@@ -119,7 +121,16 @@ def _config(app: ASGIApp) -> uvicorn.Config:
 
 
 class _Server(uvicorn.Server):
-    """A server that leaves the process's signal handlers alone: they are the engine's."""
+    """A server that leaves the process's signal handlers alone (they are the engine's) and sleeps when nobody calls."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.leave = asyncio.Event()
+
+    async def main_loop(self) -> None:
+        # uvicorn's own loop wakes ten times a second, for each door, to keep a date that nobody needs.
+        await self.on_tick(0)
+        await self.leave.wait()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -21,6 +21,7 @@ NONCE_BYTES = 16
 DOOR_PORT = 8080
 _CIPHERS = ("aes128-ctr", "aes256-ctr")
 _KEEPALIVE_SECONDS = 60
+_ACCOUNT = "host"
 _LOG = "skerry.ssh"
 
 
@@ -84,7 +85,7 @@ class Channel:
         if transport.get_remote_server_key().asbytes() != self._keys.pinned:
             raise SandboxError("the machine shows a host key that is not its own", operation="connect")
         transport.auth_timeout = timeout
-        transport.auth_publickey("root", self._keys.login)
+        transport.auth_publickey(_ACCOUNT, self._keys.login)
         transport.set_keepalive(_KEEPALIVE_SECONDS)
         transport.request_port_forward("127.0.0.1", DOOR_PORT, _door_handler(self._door))
 

@@ -32,7 +32,10 @@ class ControlPort:
         self._pending: dict[str, _Pending] = {}
 
     def request(self, operation: str, wait: float, /, **fields: object) -> Answer:
-        """Ask and wait at most ``wait`` seconds. Raises SandboxLost when there is no machine, SandboxError on time-out or refusal."""
+        """Ask and wait at most ``wait`` seconds.
+
+        Raises SandboxLost when there is no machine, SandboxError on time-out or refusal.
+        """
         ident, pending = secrets.token_hex(8), _Pending()
         line = json.dumps({"id": ident, "op": operation, **fields}).encode() + b"\n"
         self._send(ident, pending, line)

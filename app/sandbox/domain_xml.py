@@ -114,9 +114,7 @@ def _devices(devices: ET.Element, spec: DomainSpec) -> None:
     ET.SubElement(devices, "memballoon", model="none")
 
 
-def _disk(
-    devices: ET.Element, target: str, kind: str, path: Path, serial: str, *, slot: int, read_only: bool
-) -> None:
+def _disk(devices: ET.Element, target: str, kind: str, path: Path, serial: str, *, slot: int, read_only: bool) -> None:
     disk = ET.SubElement(devices, "disk", type="file", device="disk")
     driver = {"name": "qemu", "type": kind, "discard": "unmap"}
     if not read_only:

@@ -74,7 +74,8 @@ def run_tool(
                 on_line(line.rstrip())
     if process.returncode != 0:
         tail = "\n".join(lines[-_TAIL_LINES:])
-        raise ImageError(f"{command[0]} failed with status {process.returncode}:\n{tail}", operation=operation, hint=hint)
+        message = f"{command[0]} failed with status {process.returncode}:\n{tail}"
+        raise ImageError(message, operation=operation, hint=hint)
     return "\n".join(lines)
 
 

@@ -22,6 +22,7 @@ from app.sandbox.initramfs import build_initramfs
 from app.sandbox.kernel import unpack_kernel
 from app.sandbox.recipe import Recipe, load_recipe
 
+_DULL = ("tempdir", "chroot architecture", "signed-by", "hook", "success", "done")
 _SPACE_NEEDED = 4 * 2**30
 
 
@@ -121,7 +122,9 @@ def _build(recipe: Recipe, work: Path, progress: Progress) -> None:
 
 def _bootstrap(recipe: Recipe, work: Path, base: Path, progress: Progress) -> None:
     command = ["mmdebstrap", "--variant=minbase", "--format=tar", f"--mode={'unshare' if os.geteuid() else 'root'}"]
-    command += [f"--include={','.join(recipe.packages)}", f"--customize-hook={recipe.customize} \"$1\""]
+    command += [f"--include={','.join(recipe.packages)}", f"--customize-hook=upload {recipe.job_source} /tmp/job.c"]
+    # The script itself, not its path: in a user namespace our home folder cannot be entered.
+    command += [f"--customize-hook={recipe.customize.read_text('utf-8')}"]
     command += [f"--dpkgopt=path-exclude={pattern}" for pattern in recipe.exclude]
     command += [f"--aptopt={option}" for option in acquire_options()]
     command += [recipe.suite, str(base), *_source_files(recipe.suite, work)]
@@ -136,7 +139,7 @@ def _bootstrap(recipe: Recipe, work: Path, base: Path, progress: Progress) -> No
 
 
 def _tell(line: str, name: str, progress: Progress) -> None:
-    if line.startswith("I: ") and not any(dull in line for dull in ("tempdir", "chroot architecture", "signed-by")):
+    if line.startswith("I: ") and not any(dull in line for dull in _DULL):
         progress(f"image {name}: {line.removeprefix('I: ')}")
 
 

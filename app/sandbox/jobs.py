@@ -6,7 +6,6 @@ import contextlib
 import re
 import secrets
 import select
-import shlex
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -21,7 +20,7 @@ from app.sandbox.channel import Channel
 from app.sandbox.control_port import ControlPort
 
 KILL_GRACE = 2.0
-_COMMAND_LIMIT = 7000  # dropbear refuses a command above 9000 bytes
+_COMMAND_LIMIT = 8500  # dropbear refuses a command above 9000 bytes
 _PIECE = 65536
 _TICK = 0.2
 _DRAIN_SECONDS = 1.0
@@ -57,6 +56,19 @@ class Ended:
     timed_out: bool
 
 
+class _Limit:
+    """When a job's time is up, or its output is wanted no more."""
+
+    def __init__(self, seconds: float, abandoned: threading.Event) -> None:
+        self._deadline, self._abandoned = time.monotonic() + seconds, abandoned
+
+    def reached(self) -> bool:
+        return self._abandoned.is_set() or time.monotonic() >= self._deadline
+
+    def extend(self, seconds: float) -> None:
+        self._deadline = time.monotonic() + seconds
+
+
 class Jobs:
     """Starts jobs over SSH and ends them over the control port, which works when SSH is stuck."""
 
@@ -67,7 +79,7 @@ class Jobs:
         """Raises SandboxError."""
         name = f"{job.kind}-{secrets.token_hex(6)}"
         command = job.command
-        if len(command.encode()) > _COMMAND_LIMIT or command.startswith("@"):
+        if len(_job_line(name, job, command)) > _COMMAND_LIMIT or command.startswith("@"):
             command = self._put_aside(name, command)
         channel = self._channel.session()
         with channel_errors("start a command"):
@@ -86,23 +98,24 @@ class Jobs:
         abandoned: threading.Event,
     ) -> Ended:
         """Read output until the job ends; at ``timeout`` seconds, or when abandoned, it is killed."""
-        deadline, killed, channel = time.monotonic() + timeout, False, started.channel
+        limit, killed, channel = _Limit(timeout, abandoned), False, started.channel
         with contextlib.closing(channel), channel_errors("read a command's output"):
-            for piece in _pieces(channel, lambda: abandoned.is_set() or time.monotonic() >= deadline):
+            for piece in _pieces(channel, limit.reached):
                 if piece is not None:
                     sink(*piece)
                     continue
                 if killed:  # nothing came to an end within the time the kill took
                     break
-                killed, deadline = True, time.monotonic() + KILL_GRACE + 5
                 self.kill(started.name)
+                killed = True
+                limit.extend(KILL_GRACE + 5)
             if not killed and channel.exit_status < 0:
                 raise SandboxError("the channel closed before the command ended", operation="run")
             return Ended(None if killed else channel.exit_status, killed and not abandoned.is_set())
 
     def _put_aside(self, name: str, command: str) -> str:
         path = f"/run/skerry/{name}.command"
-        self.feed(Job(f"cat > {path}", cwd="/", user="root"), command.encode())
+        self.feed(Job(f"cat > {path}", cwd="/", user="root"), command.encode("utf-8", "surrogateescape"))
         return f"@{path}"
 
     def feed(self, job: Job, data: bytes, timeout: float = 120.0) -> None:
@@ -119,13 +132,14 @@ class Jobs:
             raise SandboxError(f"the machine could not take the data: {words or ended.status}", operation="send data")
 
 
-def _job_line(name: str, job: Job, command: str) -> str:
+def _job_line(name: str, job: Job, command: str) -> bytes:
+    """Read by vm_images/base/job.c: netstrings."""
     if bad := [key for key in job.env if not _NAME.fullmatch(key)]:
         raise SandboxError(f"{bad[0]!r} is no name for an environment variable", operation="run")
-    if "\0" in command:
+    fields = [name, job.user, job.cwd, command, *(f"{key}={value}" for key, value in job.env.items())]
+    if any("\0" in text for text in fields):
         raise SandboxError("a command cannot hold a zero byte", operation="run")
-    words = ["/usr/lib/skerry/job", name, job.user, job.cwd, command, *(f"{k}={v}" for k, v in job.env.items())]
-    return shlex.join(words)
+    return b"".join(b"%d:%s," % (len(raw), raw) for raw in (text.encode("utf-8", "surrogateescape") for text in fields))
 
 
 def _pieces(channel: paramiko.Channel, due: Callable[[], bool]) -> Iterator[tuple[Stream, bytes] | None]:
@@ -145,9 +159,9 @@ def _pieces(channel: paramiko.Channel, due: Callable[[], bool]) -> Iterator[tupl
             idle = False
         if channel.exit_status_ready():
             ended_at = ended_at or time.monotonic()
-            if channel.closed or channel.eof_received or (idle and time.monotonic() - ended_at > _DRAIN_SECONDS):
-                if not channel.recv_ready() and not channel.recv_stderr_ready():
-                    return
+            over = channel.closed or channel.eof_received or (idle and time.monotonic() - ended_at > _DRAIN_SECONDS)
+            if over and not channel.recv_ready() and not channel.recv_stderr_ready():
+                return
         elif channel.closed:
             return
         if due():

@@ -17,8 +17,10 @@ _NAME = b"ssh-ed25519"
 
 @dataclass(frozen=True, slots=True)
 class MachineKeys:
-    """``host`` is the machine's identity, ``client`` ours; both are made here and never leave this host but for
-    the machine's own copy of its host key."""
+    """``host`` is the machine's identity, ``client`` ours.
+
+    Both are made here and never leave this host, but for the machine's own copy of its host key.
+    """
 
     host: Ed25519PrivateKey
     client: Ed25519PrivateKey
@@ -39,9 +41,7 @@ class MachineKeys:
     @property
     def authorized_key(self) -> str:
         """One line for authorized_keys."""
-        line = self.client.public_key().public_bytes(
-            serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
-        )
+        line = self.client.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
         return line.decode("ascii")
 
     @property

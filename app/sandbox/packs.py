@@ -1,7 +1,8 @@
 """Tool packs: programs from the npm registry on a read-only disk that all machines share.
 
-``vm_images/packs/<name>/`` holds package.json, package-lock.json and whatever else belongs on the disk; ``layout.sh``, if there is one,
-is run where npm has installed and leaves what the disk is to hold, programs in ``bin/``.
+``vm_images/packs/<name>/`` holds package.json, package-lock.json and whatever else belongs on the disk;
+``layout.sh``, if there is one, is run where npm has installed and leaves what the disk is to hold, programs in
+``bin/``.
 """
 
 from __future__ import annotations
@@ -91,4 +92,6 @@ def _build(recipe: Path, name: str, key: str, work: Path, progress: Progress) ->
 def _versions(staging: Path) -> dict[str, str]:
     lock = json.loads((staging / "package-lock.json").read_text("utf-8"))
     packages = lock.get("packages", {})
-    return {path.removeprefix("node_modules/"): str(entry.get("version", "")) for path, entry in packages.items() if path}
+    return {
+        path.removeprefix("node_modules/"): str(entry.get("version", "")) for path, entry in packages.items() if path
+    }

@@ -29,9 +29,7 @@ class SshProcess:
         self._status: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
 
     @classmethod
-    async def open(
-        cls, jobs: Jobs, started: StartedJob, on_stderr: Callable[[bytes], None] | None
-    ) -> SshProcess:
+    async def open(cls, jobs: Jobs, started: StartedJob, on_stderr: Callable[[bytes], None] | None) -> SshProcess:
         """Wrap a started job."""
         ours, theirs = socket.socketpair()
         stdout, stdin = await asyncio.open_connection(sock=ours, limit=LINE_LIMIT)

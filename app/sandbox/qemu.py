@@ -34,7 +34,9 @@ def inspect_qemu() -> Qemu:
     version = re.search(r"version (\S+)", _output(path, "--version"))
     machines = re.findall(r"^(pc-q35-(\d+)\.(\d+))\s(?!.*deprecated)", _output(path, "-machine", "help"), re.MULTILINE)
     if version is None or not machines:
-        raise HostError("this QEMU has no q35 machine", operation="qemu", hint="apt install qemu-system-x86 (7.2 or newer)")
+        raise HostError(
+            "this QEMU has no q35 machine", operation="qemu", hint="apt install qemu-system-x86 (7.2 or newer)"
+        )
     newest = max(machines, key=lambda found: (int(found[1]), int(found[2])))[0]
     return Qemu(path, version[1], newest, "kvm" if kvm_usable() else "tcg")
 

@@ -33,6 +33,11 @@ class Recipe:
         return self.folder / "customize.sh"
 
     @property
+    def job_source(self) -> Path:
+        """C source of the program that runs jobs, compiled in the image."""
+        return self.folder / "job.c"
+
+    @property
     def initramfs_init(self) -> Path:
         """The first process of the machine."""
         return self.folder / "initramfs" / "init"

@@ -6,7 +6,7 @@ import asyncio
 import shlex
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from posixpath import basename, dirname
 
 from app.domain.errors import SandboxError

@@ -53,10 +53,10 @@ def read_members(read: Read, size_limit: int) -> Iterator[Member]:
 
 
 def _header(block: bytes) -> tarfile.TarInfo | None:
+    if not any(block):
+        return None  # the end of the archive
     try:
         header = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
-    except tarfile.EOFHeaderError:
-        return None
     except tarfile.HeaderError as error:
         raise _broken(str(error)) from error
     if header.size < 0:

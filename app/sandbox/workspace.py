@@ -14,7 +14,6 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 import paramiko
 
@@ -182,7 +181,7 @@ def _changed(tree: Tree, entry: Entry) -> bool:
     )
 
 
-def _write_archive(source: Path, file: IO[bytes]) -> list[str]:
+def _write_archive(source: Path, file: paramiko.ChannelFile) -> list[str]:
     """Regular files, folders and links of a folder of this host, as a stream; the names of what is in it."""
     names: list[str] = []
     with tarfile.open(fileobj=file, mode="w|", format=tarfile.PAX_FORMAT) as archive:

@@ -6,7 +6,7 @@ import signal
 import sys
 from datetime import UTC, datetime
 
-from PySide6.QtCore import QTimer
+from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import QApplication
 
 from app.config import Paths, Project
@@ -75,12 +75,12 @@ class Desk:
         self.window.resize(*_START_SIZE)
         self.window.show()
         self.feed.start()
-        self.engine.start()
         self.actions.connect_engine(self._run_unless_running if run else None)
+        self.engine.start()
 
     def raise_window(self) -> None:
         """Bring the window to the front."""
-        self.window.setWindowState(self.window.windowState() & ~self.window.windowState().WindowMinimized)
+        self.window.setWindowState(self.window.windowState() & ~Qt.WindowState.WindowMinimized)
         self.window.show()
         self.window.raise_()
         self.window.activateWindow()

@@ -24,11 +24,15 @@ QLabel[tone="danger"] { color: $danger; }
 QLabel[role="caption"] { color: $faint; font-weight: 600; }
 QToolTip { background: $raised; color: $text; border: 1px solid $strong_border; padding: 4px 8px; }
 
-QPushButton, QToolButton#menu-button {
+QToolButton#menu-button { background: transparent; border: 1px solid transparent; border-radius: 6px; padding: 6px 8px; }
+QToolButton#menu-button:hover, QToolButton#menu-button:pressed { background: $hover; }
+QToolButton#menu-button:focus { border: 1px solid $accent; }
+QToolButton#menu-button::menu-indicator { image: none; }
+QPushButton {
   background: $raised; color: $text; border: 1px solid $strong_border; border-radius: 6px;
   padding: 0 12px; min-height: 30px;
 }
-QPushButton:hover, QToolButton#menu-button:hover { background: $hover; }
+QPushButton:hover { background: $hover; }
 QPushButton:pressed { background: $selection; }
 QPushButton:disabled { color: $faint; border-color: $border; background: transparent; }
 QPushButton:focus { border: 2px solid $accent; padding: 0 11px; min-height: 28px; }
@@ -43,9 +47,9 @@ QPushButton[kind="quiet"]:focus { border: 2px solid $accent; }
 QPushButton[kind="link"] { background: transparent; border: none; color: $accent; padding: 0 4px; min-height: 24px; }
 QPushButton[kind="link"]:hover { text-decoration: underline; }
 QPushButton[kind="link"]:focus { border: 1px solid $accent; border-radius: 4px; padding: 0 3px; }
-QPushButton[kind="option"] { text-align: left; min-height: 38px; padding: 0 12px; }
-QPushButton[kind="option"]:checked { border: 2px solid $accent; background: $selection; padding: 0 11px; min-height: 36px; }
-QPushButton[kind="option"]:focus { border: 2px solid $accent; padding: 0 11px; min-height: 36px; }
+QPushButton[kind="option"] { text-align: left; min-height: 34px; padding: 0 12px; }
+QPushButton[kind="option"]:checked { border: 2px solid $accent; background: $selection; padding: 0 11px; min-height: 32px; }
+QPushButton[kind="option"]:focus { border: 2px solid $accent; padding: 0 11px; min-height: 32px; }
 
 QPushButton[kind="nav"] {
   text-align: left; border: 1px solid transparent; border-radius: 6px; background: transparent; color: $muted;
@@ -70,8 +74,9 @@ QTableView, QListView { background: $surface; border: none; outline: 0; gridline
 QTableView::item, QListView::item { border: none; }
 QHeaderView { background: $surface; border: none; }
 QHeaderView::section {
-  background: $surface; color: $faint; border: none; border-bottom: 1px solid $border; padding: 0 8px; min-height: 32px;
+  background: $surface; color: $faint; border: none; border-bottom: 1px solid $border; padding: 0 16px 0 8px; min-height: 32px;
 }
+QHeaderView::section:first { padding-left: 16px; }
 QHeaderView::section:hover { color: $text; }
 QHeaderView::down-arrow, QHeaderView::up-arrow { width: 0; height: 0; }
 
@@ -112,6 +117,7 @@ QPushButton[kind="attention"] {
 }
 QPushButton[kind="attention"]:focus { border: 2px solid $text; min-height: 22px; padding: 0 10px; }
 QWidget#attention[failed="true"] QPushButton { background: $red_ink; color: $red_ground; }
+QFrame#rule { background: $border; border: none; }
 QFrame#outcome { background: $green_ground; border: none; border-radius: 8px; }
 QMessageBox { background: $surface; }
 """)

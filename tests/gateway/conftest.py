@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 from app.domain.ports import ActionResult
@@ -32,7 +32,7 @@ agents:
 """
 
 MakeDoor = Callable[..., DoorSpec]
-Client = Callable[[DoorSpec], httpx.AsyncClient]
+Client = Callable[[DoorSpec], httpx2.AsyncClient]
 
 
 class Calls:
@@ -93,11 +93,11 @@ def door(sockets: Path, scenario: Path) -> MakeDoor:
 
 @pytest.fixture
 async def client() -> AsyncIterator[Client]:
-    made: list[httpx.AsyncClient] = []
+    made: list[httpx2.AsyncClient] = []
 
-    def make(spec: DoorSpec) -> httpx.AsyncClient:
-        transport = httpx.AsyncHTTPTransport(uds=str(spec.socket))
-        made.append(httpx.AsyncClient(transport=transport, base_url="http://gateway", timeout=10))
+    def make(spec: DoorSpec) -> httpx2.AsyncClient:
+        transport = httpx2.AsyncHTTPTransport(uds=str(spec.socket))
+        made.append(httpx2.AsyncClient(transport=transport, base_url="http://gateway", timeout=10))
         return made[-1]
 
     yield make

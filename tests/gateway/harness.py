@@ -1,4 +1,4 @@
-"""A coding harness as small as can be: it does for the scripted model what Codex does in a machine, with real commands."""
+"""A coding harness as small as can be: it does for the scripted model what Codex does, with real commands."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from app.domain.actions import ACTIONS, AskUser, Finish, MemoryAppend, Reply, RequestDebug, SendMessage, parse_action
 from app.domain.ports import ActionResult
@@ -42,7 +42,8 @@ def output(call: Json, text: str) -> Json:
 
 
 def ran(text: str, status: int) -> str:
-    return f"Chunk ID: 1\nWall time: 0.1 seconds\nProcess exited with code {status}\nOriginal token count: 3\nOutput:\n{text}"
+    head = f"Chunk ID: 1\nWall time: 0.1 seconds\nProcess exited with code {status}\nOriginal token count: 3"
+    return f"{head}\nOutput:\n{text}"
 
 
 class Crash(Exception):
@@ -163,9 +164,20 @@ class Harness:
 
 
 async def play(team: Mapping[str, Harness], office: Office) -> None:
-    """Give every agent its first prompt, then wake whoever has something in the inbox, until nobody has."""
+    """Give every agent its first prompt, then let the story go on by itself."""
     for harness in team.values():
         await harness.turn("You are in a team. Begin with your work.")
+    await deliver_all(team, office)
+
+
+class Agent(Protocol):
+    """Who takes turns."""
+
+    async def turn(self, prompt: str) -> None: ...
+
+
+async def deliver_all(team: Mapping[str, Agent], office: Office) -> None:
+    """Wake whoever has something in the inbox, until nobody has."""
     for _ in range(30):
         woken = [agent for agent in team if office.inbox.get(agent)]
         if not woken:

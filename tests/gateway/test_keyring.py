@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import keyring
@@ -17,7 +18,7 @@ from app.gateway.keyring import SERVICE, resolve
 class Ring(keyring.backend.KeyringBackend):
     """A system keyring in memory."""
 
-    priority = 1.0  # type: ignore[assignment]
+    priority = 1.0
 
     def __init__(self) -> None:
         self.held = {(SERVICE, "openai"): "sk-ring"}
@@ -35,11 +36,11 @@ class Ring(keyring.backend.KeyringBackend):
 
 
 @pytest.fixture(autouse=True)
-def ring(monkeypatch: pytest.MonkeyPatch) -> None:
+def ring(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     before = keyring.get_keyring()
     keyring.set_keyring(Ring())
     monkeypatch.setenv("A_KEY", "sk-env\n")
-    yield  # type: ignore[misc]
+    yield
     keyring.set_keyring(before)
 
 

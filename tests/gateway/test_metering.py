@@ -15,7 +15,10 @@ ANTHROPIC = (
     b'{"input_tokens":10,"cache_creation_input_tokens":2,"cache_read_input_tokens":3,"output_tokens":1}}}\n\n'
     b'event: message_delta\ndata: {"type":"message_delta","usage":{"output_tokens":42}}\n\n'
 )
-CHAT = b'data: {"choices":[]}\r\n\r\ndata: {"choices":[],"usage":{"prompt_tokens":4,"completion_tokens":5}}\r\n\r\ndata: [DONE]\r\n\r\n'
+CHAT = (
+    b'data: {"choices":[]}\r\n\r\n'
+    b'data: {"choices":[],"usage":{"prompt_tokens":4,"completion_tokens":5}}\r\n\r\ndata: [DONE]\r\n\r\n'
+)
 RESPONSES = b'data: {"type":"response.completed","response":{"usage":{"input_tokens":6,"output_tokens":7}}}'
 
 

@@ -21,7 +21,6 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from app.gateway.door import ModelUsage, Provider
-from app.gateway.listener import Listener
 from app.gateway.model_proxy import is_known
 from app.gateway.server import Gateway
 from tests.gateway.conftest import Client, MakeDoor
@@ -56,7 +55,7 @@ async def upstream() -> AsyncIterator[Upstream]:
         provider.url = f"http://127.0.0.1:{sock.getsockname()[1]}"
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off", ws="none"))
         task = asyncio.create_task(server._serve([sock]))
-        while not server.started:
+        while not server.started:  # noqa: ASYNC110  (uvicorn has no event for it)
             await asyncio.sleep(0.005)
         yield provider
         server.should_exit = True

@@ -200,7 +200,12 @@ def test_without_its_tools_it_says_so(player: Player) -> None:
 
 
 def test_calls_of_others_are_not_taken_for_steps(player: Player) -> None:
-    strange = [Call("call_9"), Outcome("call_9", "x"), Call("call_nowhere_1_1"), Outcome("call_build_1_1", "no call")]
+    strange: list[Item] = [
+        Call("call_9"),
+        Outcome("call_9", "x"),
+        Call("call_nowhere_1_1"),
+        Outcome("call_build_1_1", "no call"),
+    ]
     assert move(player, BUILD, *strange).say == "Building castle."
 
 

@@ -1,11 +1,11 @@
-"""The scripted model over the OpenAI Responses API: requests of harnesses in, events that the official SDK reads out."""
+"""The scripted model over the OpenAI Responses API: harnesses' requests in, events for the official SDK out."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from openai import AsyncOpenAI
 
@@ -17,7 +17,7 @@ from tests.gateway.conftest import Client, MakeDoor
 from tests.gateway.harness import TOOLS, Json, output, ran, request, user
 
 
-def sdk(client: httpx.AsyncClient) -> AsyncOpenAI:
+def sdk(client: httpx2.AsyncClient) -> AsyncOpenAI:
     return AsyncOpenAI(base_url="http://gateway/openai/v1", api_key="none", http_client=client, max_retries=0)
 
 

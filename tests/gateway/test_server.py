@@ -8,7 +8,7 @@ import socket
 import stat
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 from app.domain.errors import ConfigError, GatewayError
@@ -26,7 +26,7 @@ def tool_call(name: str, **arguments: object) -> Json:
 MCP = {"accept": "application/json, text/event-stream"}
 
 
-async def said(client: httpx.AsyncClient) -> str:
+async def said(client: httpx2.AsyncClient) -> str:
     reply = await client.post("/openai/v1/responses", json=request(user("Go.")))
     assert reply.status_code == 200
     return "".join(part["text"] for item in reply.json()["output"] for part in item.get("content", []))
@@ -123,8 +123,8 @@ async def test_what_is_not_served_is_said_in_words(
 ) -> None:
     spec = door()
     await gateway.open_door(spec)
-    async with httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(uds=str(spec.socket))) as raw:
-        reply = await raw.send(httpx.Request(method, httpx.URL("http://gateway", raw_path=path.encode())))
+    async with httpx2.AsyncClient(transport=httpx2.AsyncHTTPTransport(uds=str(spec.socket))) as raw:
+        reply = await raw.send(httpx2.Request(method, httpx2.URL("http://gateway", raw_path=path.encode())))
     assert reply.status_code == status
     assert reply.json()["error"]["message"]
     assert "Traceback" not in reply.text

@@ -24,9 +24,8 @@ from tests.gateway.conftest import Calls, MakeDoor
 async def connected(spec: DoorSpec, mode: str) -> AsyncIterator[McpClient]:
     transport = httpx2.AsyncHTTPTransport(uds=str(spec.socket))
     async with httpx2.AsyncClient(transport=transport) as http:
-        async with McpClient(
-            streamable_http_client("http://127.0.0.1:8080/mcp", http_client=http), mode=mode
-        ) as client:
+        server = streamable_http_client("http://127.0.0.1:8080/mcp", http_client=http)
+        async with McpClient(server, mode=mode) as client:
             yield client
 
 

@@ -20,6 +20,8 @@ Responsibilities:
 Instructions:
 Implement feature X according to the blueprint."""
 
+# Terminal output is as wide as it is.
+# ruff: noqa: E501
 _FAILED_RUN = """\x1b[1m============================= test session starts ==============================\x1b[0m
 platform linux -- Python 3.11.2, pytest-7.2.1, pluggy-1.0.0
 rootdir: /workspace
@@ -43,10 +45,10 @@ _PASSED_RUN = """test_slugify.py \x1b[32m.....\x1b[0m                           
 """
 _QUESTION = """The feature is done: slugify() handles umlauts, empty text and repeated separators. All five tests pass.
 
-One thing is not in the requirements: what should happen to characters that have no ASCII form, such as "日本"?
+One thing is not in the requirements: what should happen to characters that have no ASCII form, such as "Ωmega"?
 
-* Drop them: "日本 tour" becomes "tour". Simple, but two titles may collide.
-* Keep them: "日本-tour". Readable for those who read them, and valid in modern URLs."""
+* Drop them: "Ωmega tour" becomes "tour". Simple, but two titles may collide.
+* Keep them: "Ωmega-tour". Readable for those who read them, and valid in modern URLs."""
 
 
 def first_half(story: Story) -> None:
@@ -57,8 +59,15 @@ def first_half(story: Story) -> None:
     for seconds, agent in zip((0.9, 1.2, 1.6), AGENTS, strict=True):
         story.machine(agent, seconds)
     story.turn(OWNER, 1, "You are product-owner-agent. Define features and requirements for the software.", "start")
-    story.say(OWNER, 1, "The team needs one small, well-defined feature. I will write it down and tell dev-agent.", thought=True)
-    story.say(OWNER, 1, "Feature X is slugify(): it turns a title into a URL part. I write the requirements down first.")
+    story.say(
+        OWNER,
+        1,
+        "The team needs one small, well-defined feature. I will write it down and tell dev-agent.",
+        thought=True,
+    )
+    story.say(
+        OWNER, 1, "Feature X is slugify(): it turns a title into a URL part. I write the requirements down first."
+    )
     story.command(OWNER, 1, "cat > requirements.md <<'EOF'\n# slugify(text)\n* lower case, words joined by '-'\nEOF")
     story.note(OWNER, "Decisions", "Feature X = slugify(text). Umlauts become ae, oe, ue; nothing is lost.")
     story.send(
@@ -71,11 +80,18 @@ def first_half(story: Story) -> None:
     )
     story.end_turn(OWNER, 1, files=1)
     story.turn(DEV, 1, _PROMPT, "start")
-    story.say(DEV, 1, "The requirement is clear. unicodedata can decompose,\nbut umlauts need their own table first.", thought=True)
+    story.say(
+        DEV,
+        1,
+        "The requirement is clear. unicodedata can decompose,\nbut umlauts need their own table first.",
+        thought=True,
+    )
     story.say(DEV, 1, "I write slugify.py with a small translation table and try it by hand.")
     story.command(DEV, 1, "python3 -c \"from slugify import slugify; print(slugify('Hello, World'))\"", "hello-world\n")
     story.note(DEV, "Notes", "slugify.py: regular expression over [^a-z0-9]+; umlauts still to do.")
-    story.send(DEV, TEST, "slugify.py is ready to test", "The first version is in slugify.py. It has no dependencies.", *READ)
+    story.send(
+        DEV, TEST, "slugify.py is ready to test", "The first version is in slugify.py. It has no dependencies.", *READ
+    )
     story.end_turn(DEV, 1, files=2)
     story.turn(TEST, 1, "You are test-agent. Run test suite and report failures.", "start")
     story.say(TEST, 1, "I write five tests from the requirements and run them.")
@@ -91,7 +107,9 @@ def first_half(story: Story) -> None:
     )
     story.end_turn(TEST, 1, files=1)
     story.turn(DEV, 2, "You have 1 new message.\n\nFrom test-agent: 2 of 5 tests fail")
-    story.say(DEV, 2, "Both failures are real. The table must be applied before the expression; empty text returns early.")
+    story.say(
+        DEV, 2, "Both failures are real. The table must be applied before the expression; empty text returns early."
+    )
 
 
 def with_question(story: Story) -> str:

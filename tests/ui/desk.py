@@ -9,7 +9,6 @@ from pathlib import Path
 from PySide6.QtWidgets import QApplication
 
 from app.config import Paths, Project, load_project
-from app.domain import events as ev
 from app.domain.errors import AlreadyAnswered, SkerryError
 from app.domain.interrupt import Answer
 from app.domain.ports import Progress
@@ -107,9 +106,9 @@ class TestDesk:
         self.window.resize(width, height)
         self.window.show()
         self.feed.start()
-        self.engine.start()
         if connect:
             self.actions.connect_engine()
+            self.engine.start()
 
     def catch_up(self) -> None:
         """Take in all there is in the journal now."""

@@ -34,7 +34,13 @@ class Story:
 
     def tell(self, kind: type[ev.Fact], agent: str = "", **fields: object) -> None:
         """Append one fact."""
-        base = {"id": f"{self.run}/{len(self.told)}", "at": self.at, "fleet": self.fleet, "run": self.run, "agent": agent}
+        base = {
+            "id": f"{self.run}/{len(self.told)}",
+            "at": self.at,
+            "fleet": self.fleet,
+            "run": self.run,
+            "agent": agent,
+        }
         event = kind.model_validate(base | fields)
         self.told.append(event)  # type: ignore[arg-type]
         self.journal.append(event)  # type: ignore[arg-type]
@@ -112,7 +118,9 @@ class Story:
         """More output of a command."""
         self.tell(ev.ToolOutput, agent, turn=turn, call_id=call_id, text=text)
 
-    def send(self, sender: str, recipient: str, subject: str, body: str, *states: MessageState, reason: str = "") -> str:
+    def send(
+        self, sender: str, recipient: str, subject: str, body: str, *states: MessageState, reason: str = ""
+    ) -> str:
         """A message, and how far it comes."""
         message = f"m-{self.run[-1]}{len(self.told):04d}"
         envelope = Envelope(

@@ -65,8 +65,20 @@ def test_special_states(desk: TestDesk, qtbot: QtBot) -> None:
     desk.story.run = "run-2"
     desk.story.start()
     desk.story.state(blueprint.DEV, AgentStatus.FAILED, "its virtual machine was lost three times: no disk space")
-    desk.story.ask(blueprint.TEST, "May I run 'sudo apt-get install hypothesis'?", "", ("Once", "Always", "No"), "No", InterruptKind.APPROVAL)
-    desk.story.ask(blueprint.OWNER, "The suite hangs and I do not know why", "Last output:\nWaiting for lock", kind=InterruptKind.DEBUG_REQUEST)
+    desk.story.ask(
+        blueprint.TEST,
+        "May I run 'sudo apt-get install hypothesis'?",
+        "",
+        ("Once", "Always", "No"),
+        "No",
+        InterruptKind.APPROVAL,
+    )
+    desk.story.ask(
+        blueprint.OWNER,
+        "The suite hangs and I do not know why",
+        "Last output:\nWaiting for lock",
+        kind=InterruptKind.DEBUG_REQUEST,
+    )
     desk.story.ask(blueprint.OWNER, "Half of the requirements are written", kind=InterruptKind.PROGRESS_REPORT)
     desk.engine_state = type(desk.engine_state)()
     desk.engine.look()

@@ -18,7 +18,7 @@ _SEQUENCE = re.compile(
 )
 _PARTIAL = re.compile(r"\x1b(?:\[[0-?]*[ -/]*|[\]PX^_][^\x07\x1b]*\x1b?|[ -/]*)?\Z")
 _SILENT = {ord(char): None for char in "\x00\x07\x0e\x0f\x7f"}
-_BACKSPACE = re.compile(r"[^\n\r\b]?\b")
+_BACKSPACE = re.compile(r"[^\n\r\x08]?\x08")
 
 
 @dataclass(frozen=True, slots=True)

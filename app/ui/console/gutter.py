@@ -18,9 +18,11 @@ from app.ui.wording import time_of_day
 if TYPE_CHECKING:
     from app.ui.console.view import TranscriptView
 
-WIDTH = 96
+WIDTH = 92
+MARGIN = 14
+"""Between the gutter and the text: a card reaches into it."""
 _CARD_RADIUS = 6.0
-_TIME_RIGHT = 28
+_TIME_RIGHT = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,20 +61,24 @@ class Gutter(QWidget):
     def paintEvent(self, event: QPaintEvent) -> None:
         """Paint the time of each entry, its fold mark, and the dot of a command."""
         painter = QPainter(self)
+        last = ""
         for line in visible_lines(self._view):
             entry = self._view.ledger.entry(line.block)
             if entry is not None and self._view.ledger.starts(line.block):
-                self._mark(painter, line, entry)
+                # The same second is told once: less to read past.
+                time = time_of_day(entry.at)
+                self._mark(painter, line, entry, time if time != last else "")
+                last = time
         painter.end()
 
-    def _mark(self, painter: QPainter, line: Line, entry: Entry) -> None:
+    def _mark(self, painter: QPainter, line: Line, entry: Entry, time: str) -> None:
         theme = self._view.theme
         height = line.block.layout().lineAt(0).height() if line.block.layout().lineCount() else line.rect.height()
         painter.setFont(self._font)
         painter.setPen(theme.color("faint"))
         place = QRectF(0, line.rect.y(), WIDTH - _TIME_RIGHT, height)
-        painter.drawText(place, int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter), time_of_day(entry.at))
-        center = QPointF(WIDTH - 14, line.rect.y() + height / 2)
+        painter.drawText(place, int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter), time)
+        center = QPointF(WIDTH - 10, line.rect.y() + height / 2)
         if entry.folds:
             self._arrow(painter, center, entry.folded)
         elif entry.progress is not Progress.NONE:
@@ -126,17 +132,17 @@ def _behind(view: TranscriptView, painter: QPainter, group: list[Line]) -> None:
     top, bottom = group[0].rect.top(), group[-1].rect.bottom()
     if entry.kind is EntryKind.COMMAND:
         # A card that goes on beyond the viewport has no round corners there.
-        top -= 4 if view.ledger.starts(group[0].block) else 40
-        bottom += 4 if view.ledger.entry(group[-1].block.next()) is not entry else 40
-        _card(view, painter, QRectF(-10, top, view.viewport().width() + 18, bottom - top), entry)
+        top -= 6 if view.ledger.starts(group[0].block) else 40
+        bottom += 6 if view.ledger.entry(group[-1].block.next()) is not entry else 40
+        _card(view, painter, QRectF(1, top, view.viewport().width() - 2, bottom - top), entry)
     elif entry.kind is EntryKind.TURN and view.ledger.starts(group[0].block):
         y = int(top) - 7
-        painter.fillRect(-10, y, view.viewport().width() + 20, 1, view.theme.color("border"))
+        painter.fillRect(1, y, view.viewport().width() - 2, 1, view.theme.color("border"))
     elif entry.folds and not entry.folded:
         bodies = [line.rect for line in group if view.ledger.role(line.block) is Role.BODY]
         if bodies:
             height = int(bodies[-1].bottom() - bodies[0].top())
-            painter.fillRect(-10, int(bodies[0].top()), 2, height, view.theme.color("strong_border"))
+            painter.fillRect(3, int(bodies[0].top()), 2, height, view.theme.color("strong_border"))
 
 
 def _card(view: TranscriptView, painter: QPainter, box: QRectF, entry: Entry) -> None:

@@ -11,6 +11,7 @@ from app.ui.typography import base_font, mono_font, scaled
 
 _GAPS = {EntryKind.TURN: 14, EntryKind.NOTE: 3, EntryKind.TROUBLE: 3, EntryKind.PROMPT: 3, EntryKind.THOUGHT: 6}
 _DEFAULT_GAP = 8
+_CARD_GAP = 12
 
 
 class Look:
@@ -36,11 +37,15 @@ class Look:
             self._dress(made, sgr)
         return made
 
-    def gap(self, entry: Entry) -> QTextCharFormat:
+    def gap(self, entry: Entry, above: Entry | None) -> QTextCharFormat:
         """The format of the empty line above an entry: its font makes the height."""
+        height = _GAPS.get(entry.kind, _DEFAULT_GAP)
+        if EntryKind.COMMAND in (entry.kind, above.kind if above is not None else None):
+            # The card behind a command reaches beyond its lines.
+            height = max(height, _CARD_GAP)
         made = QTextCharFormat()
         font = QFont(self._text)
-        font.setPixelSize(_GAPS.get(entry.kind, _DEFAULT_GAP))
+        font.setPixelSize(height)
         made.setFont(font)
         return made
 

@@ -25,6 +25,7 @@ class ConsolePage(QWidget):
     def __init__(self, theme: Theme, book: TranscriptBook) -> None:
         super().__init__()
         self.setObjectName("page")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self._theme = theme
         self._states: dict[str, AgentStatus] = {}
         self._tabs = QTabBar()
@@ -41,6 +42,7 @@ class ConsolePage(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._stack)
+        self.setFocusProxy(self._tabs)
         self._tabs.currentChanged.connect(self._picked)
         theme.changed.connect(self._paint_tabs)
 

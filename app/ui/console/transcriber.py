@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from app.domain import events as ev
 from app.domain.board import MessageView
 from app.domain.envelope import Envelope, MessageState
-from app.domain.events import AgentStatus, Event
+from app.domain.events import ENDED, AgentStatus, Event
 from app.domain.text import first_line, printable
 from app.ui.console.ansi import AnsiParser
 from app.ui.console.entries import Entry, EntryKind, Piece, Progress, Role, piece
@@ -76,7 +76,7 @@ class Transcriber:
         return self._note(event, f"Turn {event.turn} goes on after an interruption, attempt {event.attempt}")
 
     def _turn_ended(self, event: ev.TurnEnded) -> list[Piece]:
-        self._calls.clear()
+        self._let_go_of_calls()
         parts = [f"Turn {event.turn} ended", "" if event.stop_reason == "end_turn" else printable(event.stop_reason)]
         parts.append(duration(event.seconds) if event.seconds else "")
         if event.input_tokens or event.output_tokens:
@@ -102,7 +102,9 @@ class Transcriber:
         entry = Entry(EntryKind.COMMAND, event.at, first_line(shown), progress=Progress.RUNNING)
         self._calls[call_id] = _Call(entry)
         self._last = entry
-        return [piece(entry, Role.HEAD, ("$ " if command.strip() else "") + shown)]
+        first, _, rest = shown.partition("\n")
+        head = piece(entry, Role.HEAD, ("$ " if command.strip() else "") + first)
+        return [head, piece(entry, Role.BODY, rest)] if rest else [head]
 
     def _tool_output(self, event: ev.ToolOutput) -> list[Piece]:
         opened = [] if event.call_id in self._calls else self._open_call(event, event.call_id, "", "")
@@ -138,7 +140,15 @@ class Transcriber:
         return [piece(call.entry, Role.ASIDE, f"… {call.entry.title}")]
 
     # -- what happened around it -----------------------------------------------------------------------------------
+    def _let_go_of_calls(self) -> None:
+        """Calls whose end was never told run no longer: how they ended is not known."""
+        for call in self._calls.values():
+            call.entry.progress = Progress.NONE
+        self._calls.clear()
+
     def _moved(self, event: ev.AgentMoved) -> list[Piece]:
+        if event.state in ENDED:
+            self._let_go_of_calls()
         text = state_word(event.state) + (f": {event.reason}" if event.reason else "")
         if event.state is AgentStatus.FAILED:
             return self._trouble(event, text)

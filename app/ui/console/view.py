@@ -21,7 +21,7 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QFrame, QPlainTextDocumentLayout, QPlainTextEdit, QWidget
 
 from app.ui.console.entries import Entry, Piece, Role
-from app.ui.console.gutter import WIDTH, Gutter, paint_behind
+from app.ui.console.gutter import MARGIN, WIDTH, Gutter, paint_behind
 from app.ui.console.ledger import Ledger
 from app.ui.console.look import Look
 from app.ui.console.writer import Writer, in_small_parts
@@ -30,7 +30,8 @@ from app.ui.theme import Theme
 MAX_BLOCKS = 5000
 FRAME_MS = 16
 BUDGET_SECONDS = 0.005
-_RIGHT = 24
+_RIGHT = 16
+_BELOW = 4
 _FOLD_KEYS = (Qt.Key.Key_Space, Qt.Key.Key_Return, Qt.Key.Key_Enter)
 
 
@@ -67,8 +68,8 @@ class TranscriptView(QPlainTextEdit):
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         flags = Qt.TextInteractionFlag.TextSelectableByMouse | Qt.TextInteractionFlag.TextSelectableByKeyboard
         self.setTextInteractionFlags(flags)
-        self.document().setDocumentMargin(0)
-        self.setViewportMargins(WIDTH, 0, _RIGHT, 0)
+        self.document().setDocumentMargin(MARGIN)
+        self.setViewportMargins(WIDTH, 0, _RIGHT, _BELOW)
         self.viewport().setMouseTracking(True)
 
     # -- what comes in ---------------------------------------------------------------------------------------------

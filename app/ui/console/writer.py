@@ -12,9 +12,9 @@ from app.ui.console.ledger import Ledger
 from app.ui.console.look import Look
 
 _MAX_LINES = 100
-_MAX_CHARS = 8_000
-_MAX_LINE_CHARS = 2_000
-"""Longer lines are broken: laying out one line of a megabyte would stop the window."""
+_MAX_CHARS = 4_000
+_MAX_LINE_CHARS = 800
+"""Longer lines are broken: laying out a line is laid out in time that grows with its square."""
 
 
 class Writer:
@@ -86,7 +86,7 @@ class Writer:
         if self._last is not None:
             cursor.insertBlock()
             cursor.block().setVisible(True)
-        look = self._look.gap(entry)
+        look = self._look.gap(entry, self._last)
         cursor.setBlockCharFormat(look)
         cursor.insertText(" ", look)
         self._ledger.mark(cursor.block(), entry, None)

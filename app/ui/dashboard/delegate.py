@@ -11,7 +11,7 @@ from app.domain.text import first_line, printable
 from app.ui.dashboard.model import VIEW_ROLE, Column, cell_text
 from app.ui.theme import Theme
 from app.ui.typography import base_font, scaled
-from app.ui.widgets.chips import HEIGHT, paint_chip
+from app.ui.widgets.chips import paint_chip
 from app.ui.widgets.painting import RIGHT, Index, draw_text, paint_ground, two_lines
 from app.ui.wording import state_word
 
@@ -62,10 +62,9 @@ class AgentDelegate(QStyledItemDelegate):
     def _state(self, painter: QPainter, rect: QRect, view: AgentView) -> None:
         upper, lower = two_lines(rect)
         painter.setFont(self._small)
-        place = QRect(upper.x(), upper.y() + 1, upper.width(), max(upper.height(), HEIGHT))
-        paint_chip(painter, place, state_word(view.state), self._theme.tokens.agent(view.state))
+        paint_chip(painter, upper, state_word(view.state), self._theme.tokens.agent(view.state))
         reason = printable(first_line(view.reason))
-        draw_text(painter, lower.adjusted(0, 2, 0, 2), reason, self._small, self._theme.color("muted"))
+        draw_text(painter, lower, reason, self._small, self._theme.color("muted"))
 
     def _activity(self, painter: QPainter, rect: QRect, view: AgentView) -> None:
         upper, lower = two_lines(rect)
@@ -87,4 +86,4 @@ class AgentDelegate(QStyledItemDelegate):
             text, token = _NOTHING, "faint"
         elif column is Column.UNREAD:
             font, token = self._bold, "accent"
-        draw_text(painter, rect.adjusted(8, 0, -8, -1), text, font, self._theme.color(token), RIGHT)
+        draw_text(painter, rect.adjusted(8, 0, -16, -1), text, font, self._theme.color(token), RIGHT)

@@ -47,7 +47,7 @@ class Column(IntEnum):
 HEADINGS = {
     Column.AGENT: "Agent",
     Column.STATE: "State",
-    Column.ACTIVITY: "Last action and memory",
+    Column.ACTIVITY: "Last action",
     Column.TURN: "Turn",
     Column.UNREAD: "Unread",
     Column.CALLS: "Calls",

@@ -27,12 +27,12 @@ from app.ui.widgets.empty_state import EmptyState
 MANY_AGENTS = 6
 """From here on a field to filter the rows is worth its place."""
 _WIDTHS = {
-    Column.AGENT: 200, Column.STATE: 216, Column.TURN: 64, Column.UNREAD: 76, Column.CALLS: 64, Column.TOKENS: 80,
-    Column.COMMANDS: 68,
+    Column.AGENT: 208, Column.STATE: 224, Column.TURN: 72, Column.UNREAD: 88, Column.CALLS: 72, Column.TOKENS: 88,
+    Column.COMMANDS: 80,
 }  # fmt: skip
-_NARROW_WIDTHS = {Column.AGENT: 176, Column.STATE: 176}
+_NARROW_WIDTHS = {Column.AGENT: 192, Column.STATE: 168}
 _NARROW = 1000
-_HIDDEN_BELOW = {Column.CALLS: 880, Column.COMMANDS: 880, Column.TOKENS: 640}
+_HIDDEN_BELOW = {Column.CALLS: 880, Column.COMMANDS: 880, Column.TOKENS: 800, Column.TURN: 760}
 
 
 class DashboardPage(QWidget):
@@ -44,6 +44,7 @@ class DashboardPage(QWidget):
     def __init__(self, theme: Theme, book: TranscriptBook) -> None:
         super().__init__()
         self.setObjectName("page")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self._theme = theme
         self.model = AgentModel(self)
         self.sorter = AgentSorter(self)
@@ -58,6 +59,7 @@ class DashboardPage(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._stack)
+        self.setFocusProxy(self._table)
 
     def show_board(self, board: Board) -> None:
         """Bring rows and the pane up to date; selection and scroll stay."""

@@ -56,6 +56,7 @@ class AttentionStrip(QWidget):
         self.setFixedHeight(5 * SPACE)
         self._theme = theme
         self._call: Call | None = None
+        self._quiet = False
         self._sign = QLabel()
         self._words = ElidedLabel()
         self._more = label()
@@ -80,9 +81,14 @@ class AttentionStrip(QWidget):
             self._call = call
             self._show()
 
+    def be_quiet_about_interrupts(self, quiet: bool) -> None:
+        """Where the interrupts are in sight already, the strip need not point at them."""
+        self._quiet = quiet
+        self._show()
+
     def _show(self) -> None:
         call = self._call
-        self.setVisible(call is not None)
+        self.setVisible(call is not None and not (self._quiet and call.interrupt))
         if call is None:
             return
         self.setProperty("failed", call.failed)

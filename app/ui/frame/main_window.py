@@ -67,6 +67,8 @@ class MainWindow(QMainWindow):
         self.interrupts = InterruptsPage(theme, actions, now)
         self.console = ConsolePage(theme, self.book)
         self._stack = QStackedWidget()
+        self._frame = QWidget()
+        self._engine_pid = 0
         self._lay_out()
         self._connect(engine)
         self._say_what_is_missing()
@@ -81,6 +83,14 @@ class MainWindow(QMainWindow):
         """Show a page."""
         self._stack.setCurrentIndex(list(Page).index(page))
         self.navigation.turn_to(page)
+        self.attention.be_quiet_about_interrupts(page is Page.INTERRUPTS)
+        self._focus_page()
+
+    def _focus_page(self) -> None:
+        page = self._stack.currentWidget()
+        target = page.focusProxy() if page is not None else None
+        # An empty page has nothing to focus: the frame takes it, so that no button looks chosen.
+        (target if target is not None and target.isVisibleTo(self) else self._frame).setFocus()
 
     def open_console(self, agent: str) -> None:
         """Show an agent's console."""
@@ -95,6 +105,7 @@ class MainWindow(QMainWindow):
     def take_in(self, advance: Advance) -> None:
         """Show what a frame brought."""
         board = advance.board
+        was_empty = not self.dashboard.model.rowCount()
         self.book.take_in(advance)
         self.messages.take_in(advance)
         self.interrupts.take_in(advance)
@@ -103,6 +114,8 @@ class MainWindow(QMainWindow):
         self.header.show_board(board, self._feed.ended_at)
         self.attention.show_board(board)
         self._show_counts(board)
+        if was_empty and self._frame.hasFocus():
+            self._focus_page()
 
     def _show_counts(self, board: Board) -> None:
         blocking = sum(1 for item in board.open_interrupts if item.blocking)
@@ -151,8 +164,12 @@ class MainWindow(QMainWindow):
 
     def _engine_changed(self, state: EngineState) -> None:
         self.status.show_engine(state)
-        if not state.running:
+        if self._engine_pid and state.pid != self._engine_pid:
             self._actions.engine_gone()
+        self._engine_pid = state.pid
+        if state.running:
+            # Somebody else started it, or started it anew: commands can be given again.
+            self._actions.connect_engine()
 
     def _say_what_is_missing(self) -> None:
         names = ", ".join(agent.id for agent in self._project.fleet.agents)
@@ -188,8 +205,9 @@ class MainWindow(QMainWindow):
             right.addWidget(part)
         right.addWidget(self._stack, 1)
         right.addWidget(self.status)
-        frame = QWidget()
+        frame = self._frame
         frame.setObjectName("frame")
+        frame.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
         row = QHBoxLayout(frame)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(0)

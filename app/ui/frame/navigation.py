@@ -37,6 +37,8 @@ class NavButton(QPushButton):
         self.setObjectName(f"nav-{page.value}")
         self.setProperty("kind", "nav")
         self.setCheckable(True)
+        # A click turns to a page and leaves the focus there; Tab still reaches the button.
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.setIconSize(QSize(18, 18))
         self.setToolTip(f"Ctrl+{number}")
         self.setShortcut(QKeySequence(f"Ctrl+{number}"))

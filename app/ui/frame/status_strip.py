@@ -17,6 +17,8 @@ from app.ui.widgets.labels import ElidedLabel, label, style_label
 
 LEAVING = "Closing this window stops nothing: the engine and the agents go on. Menu → Quit can stop them."
 
+RESTING = "You see what was recorded last. Nothing moves until the engine runs; nothing is lost."
+
 
 class _Dot(QWidget):
     def __init__(self) -> None:
@@ -103,7 +105,7 @@ class StatusStrip(QWidget):
         self._words.setProperty("tone", "danger" if wrong else "muted")
         self._words.style().unpolish(self._words)
         self._words.style().polish(self._words)
-        self._words.setText(wrong or self._progress or (LEAVING if running else ""))
+        self._words.setText(wrong or self._progress or (LEAVING if running else "" if starting else RESTING))
         self._dismiss.setVisible(bool(self._error))
         self._temporal.setVisible(bool(self._engine.web_ui))
         self._temporal.setToolTip(f"Open Temporal's own page: {self._engine.web_ui}")

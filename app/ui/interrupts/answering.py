@@ -144,7 +144,7 @@ class AnswerForm(QWidget):
         self._text.setAccessibleName("Your answer")
         self._text.setFont(base_font())
         self._text.setTabChangesFocus(True)
-        self._text.setFixedHeight(10 * SPACE)
+        self._text.setFixedHeight(9 * SPACE)
         bottom = QHBoxLayout()
         bottom.setSpacing(2 * SPACE)
         bottom.addWidget(self._hint, 1)

@@ -18,7 +18,7 @@ from app.ui.theme import Theme
 from app.ui.typography import SPACE
 from app.ui.widgets.buttons import button
 from app.ui.widgets.chips import Chip
-from app.ui.widgets.labels import label, selectable
+from app.ui.widgets.labels import ElidedLabel, label, selectable, style_label
 from app.ui.wording import date_and_time, duration, kind_word, outcome_words
 
 _MAX_WIDTH = 90 * SPACE
@@ -32,6 +32,7 @@ class InterruptDetail(QWidget):
     def __init__(self, theme: Theme, actions: FleetActions, now: Callable[[], datetime]) -> None:
         super().__init__()
         self.setObjectName("content")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self._theme = theme
         self._actions = actions
         self._now = now
@@ -40,8 +41,9 @@ class InterruptDetail(QWidget):
         self._errors: dict[str, str] = {}
         self._title = selectable(label(scale=1.35, bold=True, wrap=True))
         self._chip = Chip()
-        self._when = label(tone="muted")
-        self._console = button("Open console", "interrupt-console", kind="link")
+        self._when = ElidedLabel()
+        style_label(self._when, tone="muted")
+        self._console = button("Console", "interrupt-console", kind="link", tip="What led to this")
         self._body = selectable(label(wrap=True))
         self.form = AnswerForm()
         self._settled_caption = label("Your answer", tone="faint", scale=0.9)
@@ -149,7 +151,9 @@ class InterruptDetail(QWidget):
         column.setContentsMargins(4 * SPACE, 3 * SPACE, 4 * SPACE, 3 * SPACE)
         column.setSpacing(SPACE)
         column.addLayout(self._top())
+        column.addSpacing(SPACE // 2)
         column.addWidget(self._title)
+        column.addSpacing(SPACE // 2)
         column.addWidget(self._body)
         column.addSpacing(SPACE)
         column.addWidget(self.form)
@@ -170,8 +174,7 @@ class InterruptDetail(QWidget):
         row = QHBoxLayout()
         row.setSpacing(SPACE)
         row.addWidget(self._chip)
-        row.addWidget(self._when)
-        row.addStretch(1)
+        row.addWidget(self._when, 1)
         row.addWidget(self._console)
         return row
 

@@ -31,6 +31,7 @@ class InterruptsPage(QWidget):
     def __init__(self, theme: Theme, actions: FleetActions, now: Callable[[], datetime]) -> None:
         super().__init__()
         self.setObjectName("page")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self._theme = theme
         self.model = InterruptModel(self)
         self.sorter = InterruptSorter(self)
@@ -157,3 +158,4 @@ class InterruptsPage(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._stack)
+        self.setFocusProxy(self._list)

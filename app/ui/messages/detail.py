@@ -20,6 +20,7 @@ class MessageDetail(QWidget):
     def __init__(self, theme: Theme) -> None:
         super().__init__()
         self.setObjectName("content")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self._theme = theme
         self._shown: MessageView | None = None
         self._subject = selectable(label(scale=1.2, bold=True, wrap=True))
@@ -75,7 +76,7 @@ class MessageDetail(QWidget):
         layout.addLayout(top)
         layout.addSpacing(SPACE)
         layout.addWidget(self._body, 1)
-        layout.addSpacing(SPACE // 2)
+        layout.addWidget(_rule())
         layout.addLayout(self._facts)
 
     def _fill_facts(self, view: MessageView) -> None:
@@ -101,6 +102,13 @@ def _facts(view: MessageView) -> list[tuple[str, str]]:
         facts.append(("Thread", envelope.correlation_id))
     facts += [("Attachment", f"{item.name}, {size(item.size)}") for item in envelope.attachments]
     return [(name, printable(value)) for name, value in facts]
+
+
+def _rule() -> QWidget:
+    rule = QFrame()
+    rule.setObjectName("rule")
+    rule.setFixedHeight(1)
+    return rule
 
 
 def _value(name: str, value: str) -> QLabel:

@@ -42,6 +42,7 @@ class MessagesPage(QWidget):
     def __init__(self, theme: Theme, actions: FleetActions) -> None:
         super().__init__()
         self.setObjectName("page")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self._theme = theme
         self.model = MessageModel(self)
         self.filter = MessageFilter(self)
@@ -58,7 +59,7 @@ class MessagesPage(QWidget):
             theme,
             "messages",
             "No messages yet",
-            "What agents write to each other and to you appears here, as it happens.",
+            "What agents write to each other and to you appears here.",
         )
         self._stack = QStackedWidget()
         self._lay_out()
@@ -86,11 +87,13 @@ class MessagesPage(QWidget):
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Side by side where there is room."""
         super().resizeEvent(event)
-        wide = event.size().width() >= _SIDE_BY_SIDE
+        size = event.size()
+        wide = size.width() >= _SIDE_BY_SIDE
         orientation = Qt.Orientation.Horizontal if wide else Qt.Orientation.Vertical
-        if self._splitter.orientation() is not orientation:
+        if self._splitter.orientation() is not orientation or not event.oldSize().isValid():
             self._splitter.setOrientation(orientation)
-            self._splitter.setSizes([55, 45])
+            whole = size.width() if wide else size.height()
+            self._splitter.setSizes([whole * 11 // 20, whole * 9 // 20])
 
     def _chosen(self) -> MessageView | None:
         view = self._table.currentIndex().data(VIEW_ROLE) if self._table.currentIndex().isValid() else None
@@ -137,7 +140,8 @@ class MessagesPage(QWidget):
         self._splitter.setChildrenCollapsible(False)
         self._splitter.addWidget(self._table)
         self._splitter.addWidget(self._right)
-        self._splitter.setSizes([50, 50])
+        self._splitter.setStretchFactor(0, 11)
+        self._splitter.setStretchFactor(1, 9)
         self._stack.addWidget(self._empty)
         self._stack.addWidget(self._splitter)
         layout = QVBoxLayout(self)
@@ -147,6 +151,7 @@ class MessagesPage(QWidget):
         layout.addWidget(self._stack, 1)
         layout.addWidget(self.composer)
         self.composer.hide()
+        self.setFocusProxy(self._table)
 
     def _toolbar(self) -> QWidget:
         bar = QWidget()

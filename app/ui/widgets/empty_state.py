@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from app.ui.theme import Theme
 from app.ui.typography import SPACE
 from app.ui.widgets.labels import label
+
+_WIDTH = 52 * SPACE
 
 
 class EmptyState(QWidget):
@@ -30,8 +32,8 @@ class EmptyState(QWidget):
         layout.addStretch(3)
         self._title.setAlignment(Qt.AlignmentFlag.AlignHCenter)
         self._hint.setAlignment(Qt.AlignmentFlag.AlignHCenter)
-        self._hint.setMinimumWidth(min(420, 52 * SPACE))
-        self._hint.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.MinimumExpanding)
+        self._hint.setFixedWidth(_WIDTH)
+        self.say(title, hint)
         theme.changed.connect(self._tint)
         self._tint()
 
@@ -39,6 +41,8 @@ class EmptyState(QWidget):
         """Change the words."""
         self._title.setText(title)
         self._hint.setText(hint)
+        # A wrapped label in the middle of a layout does not get the height it needs by itself.
+        self._hint.setFixedHeight(self._hint.heightForWidth(_WIDTH))
 
     @property
     def title(self) -> str:

@@ -1,0 +1,80 @@
+"""What sandbox tests share: one host for the whole run, as a process can have one only, and one machine that boots once.
+
+Images are those of the user (SKERRY_TEST_IMAGES, or where `./skerry` builds them); missing ones are built.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from app.config import Paths
+from app.domain.ports import Sandbox, SandboxRequest
+from app.sandbox.image import ImageBuilder
+from app.sandbox.libvirt_host import LibvirtHost
+from app.sandbox.packs import PackBuilder
+
+RECIPES = Path(__file__).parents[2] / "vm_images"
+
+
+def images_dir() -> Path:
+    own = os.environ.get("SKERRY_TEST_IMAGES")
+    return Path(own) if own else Paths.from_environment().images
+
+
+def make_host(root: Path, *, quiesce_seconds: float = 30.0) -> LibvirtHost:
+    return LibvirtHost(
+        machines=root / "m",
+        sockets=root / "s",
+        libvirt_root=root / "v",
+        images=ImageBuilder(images_dir(), RECIPES),
+        packs=PackBuilder(images_dir(), RECIPES / "packs"),
+        quiesce_seconds=quiesce_seconds,
+    )
+
+
+def request_for(root: Path, name: str, *, packs: tuple[str, ...] = ()) -> SandboxRequest:
+    return SandboxRequest(name, f"{name}-host", "base", packs, 1, 512, 4, root / f"{name}.door")
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A started host, the folder it lives in, and a machine that is up."""
+
+    root: Path
+    host: LibvirtHost
+    sandbox: Sandbox
+
+
+@pytest.fixture(scope="session")
+def short_folder() -> Iterator[Path]:
+    """Unix sockets have short paths."""
+    folder = Path(tempfile.mkdtemp(prefix="skerry-", dir="/tmp"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def bench(short_folder: Path) -> Iterator[Bench]:
+    host = make_host(short_folder)
+
+    async def up() -> Sandbox:
+        await host.start()
+        return await host.ensure(request_for(short_folder, "bench"), lambda _: None)
+
+    async def down() -> None:
+        for name in await host.names():
+            await host.destroy(name)
+        await host.close()
+
+    try:
+        yield Bench(short_folder, host, asyncio.run(up()))
+    finally:
+        asyncio.run(down())

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from app.sandbox.tree import Refused, Tree, safe_parts, safe_target
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        b"/etc/passwd",
+        b"../x",
+        b"a/../../x",
+        b"a/..",
+        b"",
+        b".",
+        b"./.",
+        b"a\nb",
+        b"a\x1b[31m",
+        b"a\x00b",
+        "a\u202egpj.exe".encode(),
+        b"\xff\xfe",
+        b".git/hooks/pre-commit",
+        b"sub/.GIT/config",
+        b"sub/.git",
+        b"x" * 256,
+        b"/".join([b"d"] * 65),
+        b"a/" * 2100,
+    ],
+)
+def test_hostile_names_are_refused(name: bytes) -> None:
+    with pytest.raises(Refused):
+        safe_parts(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        (b"./a/b.py", ("a", "b.py")),
+        (b"a//b", ("a", "b")),
+        ("ü/☃.txt".encode(), ("ü", "☃.txt")),
+        (b"..hidden", ("..hidden",)),
+        (b".gitignore", (".gitignore",)),
+        (b"-rf", ("-rf",)),
+    ],
+)
+def test_honest_names_pass(name: bytes, parts: tuple[str, ...]) -> None:
+    assert safe_parts(name) == parts
+
+
+@pytest.mark.parametrize(
+    "target", [b"/etc/passwd", b"..", b"../x", b"x/../y", b"a/../../..", b"\xff", b"../.git/config"]
+)
+def test_links_that_could_lead_out_are_refused(target: bytes) -> None:
+    with pytest.raises(Refused):
+        safe_target(("link",), target)
+
+
+def test_links_inside_pass() -> None:
+    assert safe_target(("a", "link"), b"../b/c") == "../b/c"
+    assert safe_target(("a", "link"), b"./b") == "b"
+    with pytest.raises(Refused):
+        safe_target(("a", "link"), b"../../b")
+
+
+def test_a_file_is_written_with_its_time_and_its_executable_bit(tmp_path: Path) -> None:
+    Tree(tmp_path / "m").write(("a", "b.sh"), [b"one", b"two"], True, 1_700_000_000_123_456_789)
+    path = tmp_path / "m" / "a" / "b.sh"
+    assert path.read_bytes() == b"onetwo"
+    assert path.stat().st_mode & 0o777 == 0o755 and path.stat().st_mtime_ns == 1_700_000_000_123_456_789
+    assert os.listdir(tmp_path / "m" / "a") == ["b.sh"]
+
+
+def test_a_link_in_the_way_is_replaced_and_never_followed(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "precious").write_text("mine")
+    root = tmp_path / "m"
+    root.mkdir()
+    (root / "folder").symlink_to(outside)
+    (root / "file").symlink_to(outside / "precious")
+    tree = Tree(root)
+    tree.write(("folder", "precious"), [b"theirs"], False, 0)
+    tree.write(("file",), [b"theirs"], False, 0)
+    assert (outside / "precious").read_text() == "mine"
+    assert (root / "folder" / "precious").read_text() == "theirs" and not (root / "folder").is_symlink()
+    assert (root / "file").read_text() == "theirs" and not (root / "file").is_symlink()
+
+
+def test_removing_does_not_follow_links(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "precious").write_text("mine")
+    root = tmp_path / "m"
+    root.mkdir()
+    (root / "folder").symlink_to(outside)
+    assert not Tree(root).remove(("folder", "precious"))
+    assert (outside / "precious").exists()
+    assert Tree(root).remove(("folder",)) and outside.exists()
+
+
+def test_a_folder_with_files_of_the_user_is_not_swept_away(tmp_path: Path) -> None:
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "mine").write_text("mine")
+    with pytest.raises(Refused):
+        Tree(tmp_path).write(("x",), [b"theirs"], False, 0)
+    assert (tmp_path / "x" / "mine").read_text() == "mine" and os.listdir(tmp_path) == ["x"]
+
+
+def test_a_draft_is_gone_when_the_stream_breaks(tmp_path: Path) -> None:
+    def pieces():  # type: ignore[no-untyped-def]
+        yield b"half"
+        raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"):
+        Tree(tmp_path).write(("x",), pieces(), False, 0)
+    assert os.listdir(tmp_path) == []
