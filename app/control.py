@@ -74,7 +74,12 @@ class Control:
         client = await _connect(info)
         return cls(paths, client, info)
 
-    async def run_fleet(self, project: Project, *, rehearse: str | None = None) -> str:
+    @property
+    def alive(self) -> bool:
+        """Whether the engine we are connected to still runs."""
+        return lock_holder(self._paths.engine_lock) == self.engine.pid
+
+    async def run_fleet(self, project: Project, rehearse: str | None = None) -> str:
         """Start the project's team and return the run's id; a team that runs already is joined.
 
         ``rehearse`` is the path of a scenario whose scripted model stands in for the provider.

@@ -69,7 +69,7 @@ watched() {
     trap 'kill -- "-$pid" 2>/dev/null; exit 130' INT TERM
     local told=$SECONDS
     while kill -0 "$pid" 2>/dev/null; do
-        sleep 0.2
+        sleep 0.1
         if [[ -t 2 ]]; then
             printf '\r\033[K%s … %d s  %.60s' "$title" $((SECONDS - started)) "$(last_line "$log")" >&2
         elif ((SECONDS - told >= pause)); then

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from google.protobuf.duration_pb2 import Duration
 from hypothesis import settings
+from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
 
 from app.config import Paths
 from app.engine.temporal_server import TemporalServer, temporal_binary
@@ -54,10 +58,25 @@ def write_project(tmp_path: Path) -> WriteProject:
     return write
 
 
+@pytest.fixture(scope="session")
+def temporal_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One Temporal server for all tests, started as the engine starts it."""
+    folder = tmp_path_factory.mktemp("temporal")
+    server = TemporalServer(binary=temporal_binary(), database=folder / "server.db", log_file=folder / "server.log")
+    # A loop of its own that runs only for the start and the stop: the tests' loops come and go between them.
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+        runner.run(server.start())
+        yield server.address
+        runner.run(server.stop())
+
+
 @pytest.fixture
-async def temporal(paths: Paths) -> AsyncIterator[Client]:
-    """A Temporal server of this test, started as the engine starts it."""
-    server = TemporalServer(binary=temporal_binary(), database=paths.temporal_db("test"), log_file=paths.temporal_log)
-    client = await server.start()
-    yield client
-    await server.stop()
+async def temporal(temporal_address: str) -> Client:
+    """A client of a Temporal namespace that is this test's alone: no worker of another test takes its work."""
+    operator = await Client.connect(temporal_address)
+    namespace = f"test-{os.urandom(4).hex()}"
+    request = RegisterNamespaceRequest(
+        namespace=namespace, workflow_execution_retention_period=Duration(seconds=24 * 3600)
+    )
+    await operator.workflow_service.register_namespace(request)
+    return await Client.connect(temporal_address, namespace=namespace, data_converter=pydantic_data_converter)

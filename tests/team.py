@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import time
 from collections.abc import Awaitable, Callable
@@ -21,6 +22,7 @@ from app.activities.tool_calls import ToolCalls
 from app.config import Paths, Project, load_project
 from app.control import Control, read_board
 from app.domain.board import Board
+from app.domain.errors import NotFound
 from app.domain.events import Event
 from app.domain.ports import ActionResult, TurnObserver, TurnOutcome, TurnRequest
 from app.engine.instance import EngineInfo
@@ -99,11 +101,12 @@ class Team:
         return self
 
     async def __aexit__(self, *error: Any) -> None:
-        if await self.control.running_run(self.fleet) is not None:
-            await self.control.stop_fleet(self.fleet)
-            await self.until(lambda board: board.outcome != "")
-        await self._replay()
-        await self.stack.aclose()
+        async with self.stack:
+            if await self.control.running_run(self.fleet) is not None:
+                with contextlib.suppress(NotFound):  # it has ended since
+                    await self.control.stop_fleet(self.fleet)
+                await self.until(lambda board: board.outcome != "")
+            await self._replay()
 
     @property
     def fleet(self) -> str:

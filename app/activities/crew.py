@@ -15,13 +15,12 @@ from pathlib import Path
 
 from sqlite_utils import Database
 
-from app.config import Paths, Project, load_project, prepare_project
+from app.config import Paths, Project, load_project, load_rules, prepare_project
 from app.domain import events as ev
 from app.domain import prompts
 from app.domain.errors import SandboxError
 from app.domain.fleet import AgentSpec
 from app.domain.ports import AgentRuntime, Brief, Progress, Sandbox, SandboxHost, SandboxRequest
-from app.domain.rules import split_rules
 from app.gateway.door import DoorSpec, Provider, Rehearsal
 from app.gateway.server import Gateway
 from app.store.journal import Journal
@@ -175,17 +174,21 @@ class Crew:
 
     def _brief(self, member: Member) -> Brief:
         spec, project, rehearsed = member.spec, member.project, bool(member.order.rehearsal)
-        rules = split_rules(project.rules_file(spec).read_text(encoding="utf-8", errors="replace")).prose
+        _, prose = load_rules(project, spec)
         return Brief(
             agent=spec.id,
             model=None if rehearsed else spec.model,
             provider="rehearsal" if rehearsed else spec.provider_name,
-            agents_md=prompts.about(spec, project.fleet, rules),
+            agents_md=prompts.about(spec, project.fleet, prose),
             gateway_url=GATEWAY_URL,
         )
 
     def _progress(self, order: AgentOrder) -> Progress:
-        return lambda words: log.info("%s: %s", machine_name(order.fleet, order.agent), words)
+        def tell(words: str) -> None:
+            log.info("%s: %s", machine_name(order.fleet, order.agent), words)
+            self._note_sandbox(order, "starting", words, 0.0)
+
+        return tell
 
     def _note_sandbox(self, order: AgentOrder, state: str, note: str, seconds: float) -> None:
         now = datetime.now(UTC)

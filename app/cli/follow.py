@@ -9,7 +9,7 @@ from collections.abc import Callable
 from app.config import Paths
 from app.control import Control
 from app.domain.board import Board
-from app.domain.errors import AlreadyAnswered
+from app.domain.errors import AlreadyAnswered, EngineError
 from app.domain.events import ENDED, AgentStatus, Event
 from app.domain.interrupt import InterruptKind, default_answer
 from app.store.journal import JournalReader
@@ -46,13 +46,18 @@ class Follower:
 
 
 async def follow_to_the_end(follower: Follower, control: Control, *, until_idle: bool, answer_default: bool) -> None:
-    """Return when the run has ended, or (``until_idle``) when nothing will happen by itself any more."""
+    """Return when the run has ended, or (``until_idle``) when nothing will happen by itself any more.
+
+    Raises EngineError when the engine goes away meanwhile.
+    """
     quiet_since: float | None = None
     while True:
         changed = follower.catch_up()
         board = follower.board
         if board.outcome:
             return
+        if not control.alive:
+            raise EngineError("the engine has gone", operation="follow", hint="start it again: skerry run")
         if answer_default:
             await _answer_all(control, board)
         if changed or not _at_rest(board, waiting_counts=not answer_default):

@@ -18,7 +18,7 @@ from app.cli.place import ProjectArgument, project_place
 from app.cli.story import story_line
 from app.config import Paths, Project, load_project
 from app.control import Control, engine_info
-from app.domain.errors import ConfigError
+from app.domain.errors import ConfigError, EngineError
 from app.domain.events import Event
 
 DEFAULT_SCENARIO = "blueprint"
@@ -83,7 +83,7 @@ async def _headless(
         tell(f"Temporal's window: {control.engine.temporal_ui}")
         follower = Follower(paths, project.fleet_id, run_id, _teller(project, as_json))
         try:
-            await follow_to_the_end(follower, control, until_idle=until_idle, answer_default=answer_default)
+            control, ours = await _follow(follower, control, paths, ours, until_idle, answer_default)
             good = succeeded(follower.board)
             if until_idle and good and not follower.board.outcome:
                 await stop_and_see_the_end(follower, control)
@@ -96,6 +96,23 @@ async def _headless(
         return good
     finally:
         await control.close()
+
+
+async def _follow(
+    follower: Follower, control: Control, paths: Paths, ours: bool, until_idle: bool, answer_default: bool
+) -> tuple[Control, bool]:
+    """Follow to the end, over the death of engines; returns the last connection and whether its engine is ours."""
+    while True:
+        try:
+            await follow_to_the_end(follower, control, until_idle=until_idle, answer_default=answer_default)
+        except EngineError:
+            if control.alive:
+                raise
+            tell("The engine has gone; another one takes over, and the agents go on.", "yellow")
+            await control.close()
+            control, ours = await Control.connect(paths, progress=tell), True
+        else:
+            return control, ours
 
 
 def engine(

@@ -7,7 +7,7 @@ import logging
 import secrets
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import paramiko
@@ -35,6 +35,7 @@ class Channel:
         self._path, self._keys, self._door = path, keys, door
         self._lock = threading.Lock()
         self._transport: paramiko.Transport | None = None
+        self._session = ""
         self._closed = False
 
     def connect(self, timeout: float) -> None:
@@ -57,6 +58,12 @@ class Channel:
                 self._transport.close()
                 self._transport = None
 
+    def heard(self, event: Mapping[str, object]) -> None:
+        """The machine tells that its SSH server ended; a virtio port shows no end of file."""
+        transport = self._transport
+        if event.get("event") == "session_ended" and event.get("session") == self._session and transport is not None:
+            transport.close()
+
     def _live_transport(self, timeout: float) -> paramiko.Transport:
         if self._closed:
             raise SandboxError("the channel to the machine was closed", operation="connect")
@@ -69,7 +76,9 @@ class Channel:
     def _connect(self, timeout: float) -> paramiko.Transport:
         logging.getLogger(_LOG).setLevel(logging.CRITICAL)  # what fails is raised, not logged
         with _translated("connect to the machine"):
-            connection = open_session_stream(self._path, timeout)
+            nonce = secrets.token_bytes(NONCE_BYTES)
+            connection = open_session_stream(self._path, nonce, timeout)
+            self._session = nonce.hex()
             transport = paramiko.Transport(connection)
             try:
                 self._log_in(transport, timeout)
@@ -90,15 +99,14 @@ class Channel:
         transport.request_port_forward("127.0.0.1", DOOR_PORT, _door_handler(self._door))
 
 
-def open_session_stream(path: Path, timeout: float) -> socket.socket:
+def open_session_stream(path: Path, nonce: bytes, timeout: float) -> socket.socket:
     """A connected socket whose next byte is the first of a fresh SSH server. Raises OSError or TimeoutError."""
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         connection.settimeout(timeout)
         connection.connect(str(path))
-        marker = MAGIC + secrets.token_bytes(NONCE_BYTES)
-        connection.sendall(marker)
-        await_marker(connection.recv, marker)
+        connection.sendall(MAGIC + nonce)
+        await_marker(connection.recv, MAGIC + nonce)
     except BaseException:
         connection.close()
         raise

@@ -12,6 +12,7 @@ import json
 import secrets
 import socket
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,13 @@ _Pending = concurrent.futures.Future[Answer]
 
 
 class ControlPort:
-    """One connection, made when first needed and made again after it broke; safe to use from many threads."""
+    """One connection, made when first needed and made again after it broke; safe to use from many threads.
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    ``on_event`` hears, in a thread of ours, what the machine tells unasked.
+    """
+
+    def __init__(self, path: Path, on_event: Callable[[Answer], None] | None = None) -> None:
+        self._path, self._on_event = path, on_event
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
         self._pending: dict[str, _Pending] = {}
@@ -91,7 +95,11 @@ class ControlPort:
     def _answer(self, line: bytes) -> None:
         with contextlib.suppress(ValueError, RecursionError):
             answer = json.loads(line)
-            if isinstance(answer, dict) and isinstance(ident := answer.get("id"), str):
+            if not isinstance(answer, dict):
+                return
+            if "event" in answer and self._on_event is not None:
+                self._on_event(answer)
+            elif isinstance(ident := answer.get("id"), str):
                 pending = self._pending.get(ident)
                 if pending is not None and not pending.done():
                     pending.set_result(answer)

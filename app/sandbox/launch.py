@@ -120,7 +120,8 @@ def _ready(
 
 
 def _channels(machine: Machine, request: SandboxRequest) -> tuple[ControlPort, Channel]:
-    return ControlPort(machine.control_socket), Channel(machine.ssh_socket, machine.keys(), request.door)
+    channel = Channel(machine.ssh_socket, machine.keys(), request.door)
+    return ControlPort(machine.control_socket, channel.heard), channel
 
 
 def _identity(machine: Machine, request: SandboxRequest) -> dict[str, object]:

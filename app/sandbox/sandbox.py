@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 
 from app.domain.errors import SandboxError, SandboxLost
@@ -16,6 +17,7 @@ from app.sandbox.threads import in_thread
 from app.sandbox.workspace import Workspace
 
 _ANSWER_SECONDS = 15.0
+_CHECKS, _CHECK_INTERVAL = 4, 0.1
 
 
 class LibvirtSandbox:
@@ -47,7 +49,7 @@ class LibvirtSandbox:
         output_limit: int = 262_144,
     ) -> CommandResult:
         """See ``Sandbox.run``."""
-        with self._watched():
+        async with self._watched():
             return await self._shell.run(Job(command, cwd, env or {}, user), timeout, on_output, output_limit)
 
     async def open_process(
@@ -60,38 +62,38 @@ class LibvirtSandbox:
         on_stderr: Callable[[bytes], None] | None = None,
     ) -> GuestProcess:
         """See ``Sandbox.open_process``."""
-        with self._watched():
+        async with self._watched():
             return await self._shell.open_process(Job(command, cwd, env or {}, user, "p"), on_stderr)
 
     async def write_file(self, path: str, data: bytes, *, mode: int = 0o644, user: GuestUser = "agent") -> None:
         """See ``Sandbox.write_file``."""
-        with self._watched():
+        async with self._watched():
             await self._shell.write_file(path, data, mode, user)
 
     async def read_file(self, path: str, *, limit: int = 1_048_576) -> bytes:
         """See ``Sandbox.read_file``."""
-        with self._watched():
+        async with self._watched():
             return await self._shell.read_file(path, limit)
 
     async def push_workspace(self, source: Path) -> int:
         """See ``Sandbox.push_workspace``; a file that is newer in the machine stays."""
-        with self._watched():
+        async with self._watched():
             return await in_thread(self._workspace.push, source)
 
     async def mirror_workspace(self, destination: Path) -> MirrorReport:
         """See ``Sandbox.mirror_workspace``; ``.git`` stays in the machine."""
-        with self._watched():
+        async with self._watched():
             return await in_thread(self._workspace.mirror, destination)
 
     async def quiesce(self, timeout: float) -> bool:
         """See ``Sandbox.quiesce``."""
-        with self._watched():
+        async with self._watched():
             answer = await in_thread(self._control.request, "quiesce", timeout + _ANSWER_SECONDS, timeout=timeout)
             return not answer.get("busy")
 
     async def stats(self) -> Mapping[str, object]:
         """Memory, disk, load and jobs as the machine reports them."""
-        with self._watched():
+        async with self._watched():
             return await in_thread(self._control.request, "stats", _ANSWER_SECONDS)
 
     async def close(self) -> None:
@@ -103,13 +105,21 @@ class LibvirtSandbox:
         self._channel.close()
         self._control.close()
 
-    @contextlib.contextmanager
-    def _watched(self) -> Iterator[None]:
+    @contextlib.asynccontextmanager
+    async def _watched(self) -> AsyncIterator[None]:
         try:
             yield
         except SandboxLost:
             raise
         except SandboxError as error:
-            if not self._alive():
+            if await self._is_lost():
                 raise SandboxLost(f"{self.name}: the machine is gone", operation=error.operation) from error
             raise
+
+    async def _is_lost(self) -> bool:
+        """The channel of a dying machine breaks a moment before the hypervisor knows."""
+        for _ in range(_CHECKS):
+            if not await in_thread(self._alive):
+                return True
+            await asyncio.sleep(_CHECK_INTERVAL)
+        return False

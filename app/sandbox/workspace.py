@@ -65,7 +65,7 @@ class Workspace:
             words = output.decode("utf-8", "replace").strip()[-500:]
             raise SandboxError(f"the workspace could not be copied in: {words}", operation="push the workspace")
         self._remember(source, pushed)
-        return len(pushed)
+        return sum(not (source / name).is_dir() or (source / name).is_symlink() for name in pushed)
 
     def mirror(self, destination: Path) -> MirrorReport:
         """Bring changed files out, remove those that vanished. Raises SandboxError."""

@@ -59,14 +59,14 @@ QPushButton[kind="nav"]:hover { background: $hover; color: $text; }
 QPushButton[kind="nav"]:checked { background: $selection; color: $text; font-weight: 600; }
 QPushButton[kind="nav"]:focus { border: 1px solid $accent; }
 
-QLineEdit, QPlainTextEdit#editor, QComboBox {
+QLineEdit, QPlainTextEdit[role="editor"], QComboBox {
   background: $surface; border: 1px solid $strong_border; border-radius: 6px; padding: 0 8px; min-height: 30px;
   selection-background-color: $accent; selection-color: $on_accent;
 }
-QPlainTextEdit#editor { padding: 4px; }
-QLineEdit:focus, QPlainTextEdit#editor:focus, QComboBox:focus { border: 2px solid $accent; padding-left: 7px; }
-QPlainTextEdit#editor:focus { padding: 3px; }
-QLineEdit:disabled, QPlainTextEdit#editor:disabled, QComboBox:disabled { background: $window; color: $faint; border-color: $border; }
+QPlainTextEdit[role="editor"] { padding: 4px; }
+QLineEdit:focus, QPlainTextEdit[role="editor"]:focus, QComboBox:focus { border: 2px solid $accent; padding-left: 7px; }
+QPlainTextEdit[role="editor"]:focus { padding: 3px; }
+QLineEdit:disabled, QPlainTextEdit[role="editor"]:disabled, QComboBox:disabled { background: $window; color: $faint; border-color: $border; }
 QComboBox::drop-down { border: none; width: 24px; }
 QComboBox QAbstractItemView { background: $raised; border: 1px solid $strong_border; selection-background-color: $selection; outline: 0; }
 

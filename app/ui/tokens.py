@@ -92,7 +92,7 @@ LIGHT = Tokens(
     strong_border="#c6cfd8",
     text="#18222c",
     muted="#55626f",
-    faint="#697683",
+    faint="#626e7a",
     accent="#0f6a96",
     accent_hover="#0c5a80",
     on_accent="#ffffff",
@@ -105,7 +105,7 @@ LIGHT = Tokens(
     violet=Tone("#6246b0", "#eee9fa"),
     ansi=(
         "#18222c", "#b3261e", "#1b7340", "#8a5300", "#1f5fbf", "#8b3a94", "#0f6f7d", "#55626f",
-        "#697683", "#c8352c", "#238a4d", "#9a6200", "#2f73d6", "#a048aa", "#13808f", "#18222c",
+        "#626e7a", "#c8352c", "#1f7d45", "#8f5c00", "#2a69c6", "#9a42a4", "#117684", "#18222c",
     ),
 )  # fmt: skip
 

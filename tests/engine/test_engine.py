@@ -25,6 +25,8 @@ from app.engine.instance import lock_holder
 from app.store.journal import JournalReader
 from tests.team import PROJECT
 
+pytestmark = pytest.mark.slow  # processes start and end
+
 
 class Scripted:
     """Starts, kills and follows an engine process."""
@@ -120,7 +122,6 @@ async def test_a_second_engine_is_refused(scripted: Scripted) -> None:
         await second.run()
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(240)
 async def test_killed_in_the_middle_it_carries_on(scripted: Scripted) -> None:
     await scripted.start()
@@ -150,7 +151,6 @@ async def test_killed_in_the_middle_it_carries_on(scripted: Scripted) -> None:
     assert len(set(ids)) == len(ids)
 
 
-@pytest.mark.slow
 async def test_a_killed_temporal_server_comes_back(scripted: Scripted) -> None:
     await scripted.start()
     info = engine_info(scripted.paths)

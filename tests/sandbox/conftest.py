@@ -1,4 +1,4 @@
-"""What sandbox tests share: one host for the whole run, as a process can have one only, and one machine that boots once.
+"""What sandbox tests share: one host for the whole run, as a process can have one only, and one machine, booted once.
 
 Images are those of the user (SKERRY_TEST_IMAGES, or where `./skerry` builds them); missing ones are built.
 """

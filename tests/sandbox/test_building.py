@@ -68,7 +68,8 @@ def test_drivers_come_after_what_they_need() -> None:
     root = root_tar(
         {
             "./bin/busybox": b"busybox",
-            "./usr/lib/modules/6/modules.dep": b"k/virtio-blk.ko: k/virtio.ko k/ring.ko\nk/virtio.ko: k/ring.ko\nk/ring.ko:\n",
+            "./usr/lib/modules/6/modules.dep": b"k/virtio-blk.ko: k/virtio.ko k/ring.ko\n"
+            b"k/virtio.ko: k/ring.ko\nk/ring.ko:\n",
             "./usr/lib/modules/6/modules.builtin": b"k/ext4.ko\n",
             "./usr/lib/modules/6/k/virtio-blk.ko": b"blk",
             "./usr/lib/modules/6/k/virtio.ko": b"virtio",
@@ -115,7 +116,8 @@ def test_only_debians_own_sources_are_used(tmp_path: Path) -> None:
         "deb https://mirror.example/debian trixie main\n"
     )
     (tmp_path / "sources.list.d" / "a.sources").write_text(
-        "Types: deb\n# a comment\nURIs: http://mirror.example/debian-security\nSuites: bookworm-security\nComponents: main\n"
+        "Types: deb\n# a comment\nURIs: http://mirror.example/debian-security\nSuites: bookworm-security\n"
+        "Components: main\n"
         "\nTypes: deb\nURIs: http://other.example/apt\nSuites: bookworm\nComponents: main\n"
         "\nEnabled: no\nTypes: deb\nURIs: http://mirror.example/debian\nSuites: bookworm\nComponents: main\n"
     )

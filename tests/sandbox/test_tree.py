@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -111,7 +112,7 @@ def test_a_folder_with_files_of_the_user_is_not_swept_away(tmp_path: Path) -> No
 
 
 def test_a_draft_is_gone_when_the_stream_breaks(tmp_path: Path) -> None:
-    def pieces():  # type: ignore[no-untyped-def]
+    def pieces() -> Iterator[bytes]:
         yield b"half"
         raise ValueError("broken")
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PySide6.QtCore import QCoreApplication, QEvent
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
@@ -13,6 +14,16 @@ from app.config import Paths
 from app.ui.theme import ThemeChoice
 from app.ui.typography import base_font
 from tests.ui.desk import TestDesk
+
+
+@pytest.fixture(autouse=True)
+def clean_screen(qapp: QApplication) -> Iterator[None]:
+    """Windows of one test are gone before the next: a style sheet is applied to all that are left."""
+    yield
+    for widget in qapp.topLevelWidgets():
+        widget.close()
+        widget.deleteLater()
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
 
 
 @pytest.fixture

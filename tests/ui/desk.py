@@ -60,8 +60,8 @@ class MemoryCommands:
         await self._take("answer", fleet, interrupt_id)
         if any(known == interrupt_id for known, _ in self.answers):
             raise AlreadyAnswered(f"{interrupt_id} is answered already", hint="answers are given once")
-        self.answers.append((interrupt_id, answer))
         self.story.answered(interrupt_id, answer)
+        self.answers.append((interrupt_id, answer))
         return None
 
     async def stop_engine(self) -> None:
@@ -121,7 +121,6 @@ class TestDesk:
         self.feed.stop()
         self.engine.stop()
         self.window.close()
-        self.window.deleteLater()
         self.actions.close()
         self.journal.close()
 

@@ -43,7 +43,16 @@ def test_a_look_lasts_until_it_is_reset() -> None:
 
 @pytest.mark.parametrize(
     "sequence",
-    ["\x1b[2J", "\x1b[10;20H", "\x1b]0;title\x07", "\x1b]8;;http://x\x1b\\", "\x1b[?25l", "\x1b(B", "\x1bM", "\x1bPdata\x1b\\"],
+    [
+        "\x1b[2J",
+        "\x1b[10;20H",
+        "\x1b]0;title\x07",
+        "\x1b]8;;http://x\x1b\\",
+        "\x1b[?25l",
+        "\x1b(B",
+        "\x1bM",
+        "\x1bPdata\x1b\\",
+    ],
 )
 def test_other_sequences_are_taken_out_even_when_cut_in_two(sequence: str) -> None:
     assert plain(f"a{sequence}b") == "ab"

@@ -69,7 +69,15 @@ def test_output_that_was_never_streamed_is_in_the_end(paths: Paths) -> None:
     told = Told(paths)
     call = told.story.begin_command(DEV, 1, "ls")
     told.story.tell(
-        ev.ToolEnded, DEV, turn=1, call_id=call, command="ls", status="failed", exit_status=2, output="a\nb\n", dropped=2048
+        ev.ToolEnded,
+        DEV,
+        turn=1,
+        call_id=call,
+        command="ls",
+        status="failed",
+        exit_status=2,
+        output="a\nb\n",
+        dropped=2048,
     )
     lines = told.lines()
     assert lines[1] == "output: a\nb\n"
@@ -98,10 +106,10 @@ def test_a_call_whose_end_is_missing_runs_no_longer(paths: Paths) -> None:
     told = Told(paths)
     told.story.begin_command(DEV, 1, "sleep 100")
     entry = told.pieces()[0].entry
-    assert entry.progress is Progress.RUNNING
+    states = [entry.progress]
     told.story.state(DEV, AgentStatus.STOPPED, "stopped by the user")
     told.pieces()
-    assert entry.progress is Progress.NONE
+    assert [*states, entry.progress] == [Progress.RUNNING, Progress.NONE]
 
 
 def test_messages_are_told_on_both_sides(paths: Paths) -> None:

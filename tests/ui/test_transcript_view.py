@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from PySide6.QtCore import QPoint, Qt
+from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
@@ -50,6 +51,10 @@ def shown(view: TranscriptView) -> list[str]:
     return lines
 
 
+def follows(view: TranscriptView) -> bool:
+    return view.following
+
+
 def test_lines_and_colours(view: TranscriptView, qtbot: QtBot) -> None:
     show(view, qtbot, command("\x1b[31mred\x1b[0m plain\nnext\n"))
     assert shown(view) == ["$ make", "red plain", "next"]
@@ -75,10 +80,10 @@ def test_folded_text_is_hidden_until_asked_for(view: TranscriptView, qtbot: QtBo
     assert shown(view) == ["Prompt", "$ make", "out"]
     head = view.document().findBlockByNumber(1)
     place = view.blockBoundingGeometry(head).translated(view.contentOffset()).center().toPoint()
-    qtbot.mouseClick(view.viewport(), Qt.MouseButton.LeftButton, pos=QPoint(60, place.y()))
+    QTest.mouseClick(view.viewport(), Qt.MouseButton.LeftButton, pos=QPoint(60, place.y()))
     assert shown(view) == ["Prompt", "one", "two", "$ make", "out"]
     view.setTextCursor(view.cursorForPosition(QPoint(60, place.y())))
-    qtbot.keyClick(view, Qt.Key.Key_Space)
+    QTest.keyClick(view, Qt.Key.Key_Space)
     assert shown(view) == ["Prompt", "$ make", "out"]
     view.grab()
 
@@ -86,16 +91,16 @@ def test_folded_text_is_hidden_until_asked_for(view: TranscriptView, qtbot: QtBo
 def test_it_follows_the_end_until_the_user_scrolls_up(view: TranscriptView, qtbot: QtBot) -> None:
     bar = view.verticalScrollBar()
     show(view, qtbot, command("\n".join(f"line {number}" for number in range(200))))
-    assert view.following and bar.value() == bar.maximum()
+    assert follows(view) and bar.value() == bar.maximum()
     bar.setValue(40)
-    assert not view.following
+    assert not follows(view)
     top = view.firstVisibleBlock().text()
     show(view, qtbot, command("\n".join(f"more {number}" for number in range(200))))
     assert view.firstVisibleBlock().text() == top and bar.value() == 40
     with qtbot.waitSignal(view.following_changed):
         bar.setValue(bar.maximum())
     show(view, qtbot, command("the newest line"))
-    assert view.following and bar.value() == bar.maximum()
+    assert follows(view) and bar.value() == bar.maximum()
 
 
 def test_what_falls_off_the_top_does_not_move_what_is_read(view: TranscriptView, qtbot: QtBot) -> None:
@@ -112,15 +117,15 @@ def test_what_falls_off_the_top_does_not_move_what_is_read(view: TranscriptView,
 def test_long_output_never_stops_the_window(view: TranscriptView, qtbot: QtBot) -> None:
     text = "x" * 300_000 + "\n" + "\n".join(f"\x1b[3{number % 8}mline {number}" for number in range(20_000))
     view.append(command(text))
-    slowest = 0.0
+    frames: list[float] = []
     while not view.idle:
-        begin = time.perf_counter()
+        begin = time.thread_time()
         view.flush()
-        slowest = max(slowest, time.perf_counter() - begin)
+        frames.append(time.thread_time() - begin)
     assert view.document().blockCount() == MAX_BLOCKS
     assert shown(view)[-1] == "line 19999"
-    # The budget is 5 ms and one small part more; the rest is for a machine that is busy with other tests.
-    assert slowest < 0.05
+    # The budget is 4 ms, one small part, and the layout of what is in sight.
+    assert sorted(frames)[len(frames) * 9 // 10] < 0.02
 
 
 def test_a_hidden_transcript_waits(view: TranscriptView, qtbot: QtBot) -> None:

@@ -2,7 +2,7 @@
  *
  * Called as `job -c SPEC` by the SSH server. SPEC is a row of netstrings ("3:abc,"): the job's name, the user (agent
  * or root), the folder, the command for bash, then any number of NAME=VALUE. A command that begins with @ names a file
- * that holds it, as the SSH server limits its length. A shell script would do, but under emulation each program it
+ * that holds it, as the SSH server and the kernel limit its length. A shell script would do, but under emulation each program it
  * starts costs a twentieth of a second.
  */
 #include <dirent.h>
@@ -48,24 +48,6 @@ static int split(char *spec, char **fields)
     return *spec ? -1 : count;
 }
 
-static char *read_command(const char *path)
-{
-    struct stat found;
-    int file = open(path, O_RDONLY | O_CLOEXEC);
-    if (file < 0 || fstat(file, &found) < 0)
-        die(path);
-    char *text = calloc(1, found.st_size + 1);
-    for (off_t done = 0; done < found.st_size;) {
-        ssize_t more = read(file, text + done, found.st_size - done);
-        if (more <= 0)
-            die(path);
-        done += more;
-    }
-    close(file);
-    unlink(path);
-    return text;
-}
-
 static void set_path(void)
 {
     char path[PATH_BYTES] = "", bin[PATH_BYTES / 4];
@@ -86,8 +68,6 @@ static void run(char **fields, int count, const char *group)
     char *command = fields[3];
     put(group, "0");
     put("/proc/self/oom_score_adj", "0");
-    if (command[0] == '@')
-        command = read_command(command + 1);
     clearenv();
     set_path();
     setenv("HOME", root ? "/root" : "/home/agent", 1);
@@ -105,7 +85,10 @@ static void run(char **fields, int count, const char *group)
         die(fields[2]);
     umask(022);
     setsid();
-    execl("/bin/bash", "bash", "-c", command, (char *)0);
+    if (command[0] == '@')
+        execl("/bin/bash", "bash", command + 1, (char *)0);
+    else
+        execl("/bin/bash", "bash", "-c", command, (char *)0);
     die("bash");
 }
 
@@ -132,6 +115,8 @@ int main(int argc, char **argv)
     while (waitpid(child, &status, 0) < 0 && errno == EINTR)
         ;
     unlink(leader);
+    if (fields[3][0] == '@')
+        unlink(fields[3] + 1);
     rmdir(group); /* fails, rightly, while a program it left in the background lives */
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }

@@ -12,6 +12,10 @@ from app.ui.typography import base_font, mono_font, scaled
 _GAPS = {EntryKind.TURN: 14, EntryKind.NOTE: 3, EntryKind.TROUBLE: 3, EntryKind.PROMPT: 3, EntryKind.THOUGHT: 6}
 _DEFAULT_GAP = 8
 _CARD_GAP = 12
+_MOST_FORMATS = 2000
+"""Output can name sixteen million colours; looks beyond this many are made anew."""
+
+_Key = tuple[EntryKind, Role, Progress | None, Sgr | None]
 
 
 class Look:
@@ -19,6 +23,7 @@ class Look:
 
     def __init__(self, theme: Theme) -> None:
         self._theme = theme
+        self._made: dict[_Key, QTextCharFormat] = {}
         base, mono = base_font(), mono_font()
         self._text = base
         self._small = scaled(base, 0.92)
@@ -29,6 +34,15 @@ class Look:
 
     def format(self, entry: Entry, role: Role, sgr: Sgr | None = None) -> QTextCharFormat:
         """The format of a piece."""
+        key = (entry.kind, role, entry.progress if role is Role.END else None, sgr if role is Role.OUTPUT else None)
+        made = self._made.get(key)
+        if made is None:
+            if len(self._made) >= _MOST_FORMATS:
+                self._made.clear()
+            made = self._made[key] = self._make(entry, role, sgr)
+        return made
+
+    def _make(self, entry: Entry, role: Role, sgr: Sgr | None) -> QTextCharFormat:
         font, color = self._font(entry.kind, role), self._color(entry, role)
         made = QTextCharFormat()
         made.setFont(font)

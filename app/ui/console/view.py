@@ -29,7 +29,7 @@ from app.ui.theme import Theme
 
 MAX_BLOCKS = 5000
 FRAME_MS = 16
-BUDGET_SECONDS = 0.005
+BUDGET_SECONDS = 0.004
 _RIGHT = 16
 _BELOW = 4
 _FOLD_KEYS = (Qt.Key.Key_Space, Qt.Key.Key_Return, Qt.Key.Key_Enter)

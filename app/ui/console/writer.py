@@ -14,7 +14,7 @@ from app.ui.console.look import Look
 _MAX_LINES = 100
 _MAX_CHARS = 4_000
 _MAX_LINE_CHARS = 800
-"""Longer lines are broken: laying out a line is laid out in time that grows with its square."""
+"""Longer lines are broken: laying one out takes time that grows with the square of its length."""
 
 
 class Writer:

@@ -27,8 +27,8 @@ from app.ui.widgets.empty_state import EmptyState
 MANY_AGENTS = 6
 """From here on a field to filter the rows is worth its place."""
 _WIDTHS = {
-    Column.AGENT: 208, Column.STATE: 224, Column.TURN: 72, Column.UNREAD: 88, Column.CALLS: 72, Column.TOKENS: 88,
-    Column.COMMANDS: 80,
+    Column.AGENT: 208, Column.STATE: 200, Column.TURN: 68, Column.UNREAD: 84, Column.CALLS: 68, Column.TOKENS: 84,
+    Column.COMMANDS: 76,
 }  # fmt: skip
 _NARROW_WIDTHS = {Column.AGENT: 192, Column.STATE: 168}
 _NARROW = 1000

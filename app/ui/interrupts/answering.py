@@ -140,7 +140,8 @@ class AnswerForm(QWidget):
 
     def _lay_out(self) -> None:
         self._options.setSpacing(SPACE)
-        self._text.setObjectName("editor")
+        self._text.setObjectName("interrupt-text")
+        self._text.setProperty("role", "editor")
         self._text.setAccessibleName("Your answer")
         self._text.setFont(base_font())
         self._text.setTabChangesFocus(True)

@@ -62,6 +62,7 @@ class MessagesPage(QWidget):
             "What agents write to each other and to you appears here.",
         )
         self._stack = QStackedWidget()
+        self._touched = False
         self._lay_out()
         self._connect()
 
@@ -72,11 +73,19 @@ class MessagesPage(QWidget):
         self.composer.offer([name for name, view in agents.items() if view.state not in ENDED] or list(agents))
         self._offer_filter([USER, *agents])
         self._stack.setCurrentWidget(self._splitter if self.model.rowCount() else self._empty)
-        if self._chosen() is None and self.filter.rowCount():
-            self._table.selectRow(0)
-        else:
-            self.detail.refresh()
+        if self._chosen() is None or not (self._touched or self.isVisible()):
+            self._choose_newest()
+        self.detail.refresh()
         self._write.setEnabled(bool(agents))
+
+    def _choose_newest(self) -> None:
+        """Until the user picks a message the newest is shown; but never another under the eyes of who reads."""
+        if self.filter.rowCount():
+            self._table.selectRow(0)
+            self._table.scrollToTop()
+
+    def _touch(self) -> None:
+        self._touched = True
 
     def write(self) -> None:
         """Open the composer, to the agent of the chosen message."""
@@ -107,8 +116,8 @@ class MessagesPage(QWidget):
     def _refilter(self) -> None:
         who = self._who.currentData() or ""
         self.filter.filter_by(who, self._words.text())
-        if self._chosen() is None and self.filter.rowCount():
-            self._table.selectRow(0)
+        if self._chosen() is None:
+            self._choose_newest()
 
     def _offer_filter(self, names: list[str]) -> None:
         if names == [self._who.itemData(row) for row in range(1, self._who.count())]:
@@ -126,6 +135,7 @@ class MessagesPage(QWidget):
         self._who.currentIndexChanged.connect(self._refilter)
         self._words.textChanged.connect(self._refilter)
         self._write.clicked.connect(self.write)
+        self._table.clicked.connect(self._touch)
         self.composer.closed.connect(self.composer.hide)
         self._table.selectionModel().currentRowChanged.connect(self._row_changed)
         page = Qt.ShortcutContext.WidgetWithChildrenShortcut

@@ -42,7 +42,7 @@ class EmptyState(QWidget):
         self._title.setText(title)
         self._hint.setText(hint)
         # A wrapped label in the middle of a layout does not get the height it needs by itself.
-        self._hint.setFixedHeight(self._hint.heightForWidth(_WIDTH))
+        self._hint.setFixedHeight(max(0, self._hint.heightForWidth(_WIDTH)))
 
     @property
     def title(self) -> str:

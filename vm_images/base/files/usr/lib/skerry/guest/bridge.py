@@ -10,6 +10,7 @@ import os
 import select
 import socket
 import subprocess
+from collections.abc import Callable
 
 from guest import jobs, ports
 
@@ -22,11 +23,12 @@ _DROPBEAR = ["/usr/sbin/dropbear", "-i", "-s", "-W", "1048576", "-r", "/run/sker
 class Bridge:
     """Bytes from the port go to dropbear at once; bytes of dropbear go to the port."""
 
-    def __init__(self, port: int) -> None:
-        self._port = port
+    def __init__(self, port: int, tell: Callable[[dict[str, str]], None]) -> None:
+        self._port, self._tell = port, tell
         self._poller = ports.watch(port)
         self._tail = b""
         self._nonce: bytes | None = None
+        self._session = ""
         self._server: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
         self._to_server = bytearray()
@@ -73,6 +75,7 @@ class Bridge:
         self._poller.register(ours, select.EPOLLIN | select.EPOLLOUT | select.EPOLLET)
         self._socket = ours
         self._to_host = bytearray(MAGIC + nonce)
+        self._session = nonce.hex()
 
     def _end_session(self) -> None:
         if self._server is not None:
@@ -83,6 +86,11 @@ class Bridge:
         self._to_server.clear()
         self._to_host.clear()
         jobs.end_all(grace=2.0)
+
+    def _server_ended(self) -> None:
+        """The host sees no end of file on a port, so it is told."""
+        self._drop_socket()
+        self._tell({"event": "session_ended", "session": self._session})
 
     def _drop_socket(self) -> None:
         if self._socket is not None:
@@ -99,7 +107,7 @@ class Bridge:
         except BlockingIOError:
             return False
         except OSError:
-            self._drop_socket()
+            self._server_ended()
             return False
         del self._to_server[:sent]
         return True
@@ -114,7 +122,7 @@ class Bridge:
         except OSError:
             data = b""
         if not data:
-            self._drop_socket()
+            self._server_ended()
         self._to_host += data
         return bool(data)
 

@@ -14,33 +14,43 @@ _LINE_LIMIT = 1_048_576
 Request = dict[str, Any]
 
 
-def serve(port: int) -> None:
-    """Never returns. Each request has its own thread: a long wait must not hold up a kill."""
-    poller, answers = ports.watch(port), threading.Lock()
-    buffer = b""
-    while True:
-        data = ports.read_available(port)
-        if not data:
-            poller.poll()
-            continue
-        *lines, buffer = (buffer + data).split(b"\n")
-        buffer = buffer[-_LINE_LIMIT:]
-        for line in lines:
-            threading.Thread(target=_handle, args=(port, answers, line), daemon=True).start()
+class Control:
+    """The control port: answers requests, tells the host what it could not know."""
 
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._writing = threading.Lock()
 
-def _handle(port: int, answers: threading.Lock, line: bytes) -> None:
-    try:
-        request = json.loads(line)
-        ident, operation = request["id"], _OPERATIONS[request["op"]]
-    except (ValueError, KeyError, TypeError):
-        return  # the tail of a line whose host went away
-    try:
-        answer = {"id": ident, "ok": True, **operation(request)}
-    except Exception as error:
-        answer = {"id": ident, "ok": False, "error": f"{type(error).__name__}: {error}"}
-    with answers:
-        _write(port, json.dumps(answer).encode() + b"\n")
+    def serve(self) -> None:
+        """Never returns. Each request has its own thread: a long wait must not hold up a kill."""
+        poller = ports.watch(self._port)
+        buffer = b""
+        while True:
+            data = ports.read_available(self._port)
+            if not data:
+                poller.poll()
+                continue
+            *lines, buffer = (buffer + data).split(b"\n")
+            buffer = buffer[-_LINE_LIMIT:]
+            for line in lines:
+                threading.Thread(target=self._handle, args=(line,), daemon=True).start()
+
+    def tell(self, message: Request) -> None:
+        """One line to the host; dropped when it is away."""
+        with self._writing:
+            _write(self._port, json.dumps(message).encode() + b"\n")
+
+    def _handle(self, line: bytes) -> None:
+        try:
+            request = json.loads(line)
+            ident, operation = request["id"], _OPERATIONS[request["op"]]
+        except (ValueError, KeyError, TypeError):
+            return  # the tail of a line whose host went away
+        try:
+            answer = {"id": ident, "ok": True, **operation(request)}
+        except Exception as error:
+            answer = {"id": ident, "ok": False, "error": f"{type(error).__name__}: {error}"}
+        self.tell(answer)
 
 
 def _write(port: int, data: bytes) -> None:

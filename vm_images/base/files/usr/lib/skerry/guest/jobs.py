@@ -78,22 +78,23 @@ def _busy() -> list[str]:
     busy: list[str] = []
     for job in names():
         if job.startswith("c-"):
-            busy += [job] if _leader_lives(job) else []
+            busy += [job] if _leader(job) else []
         else:
             busy += _commands_of(job)
     return busy
 
 
-def _leader_lives(job: str) -> bool:
-    try:
-        return Path("/proc", (_LEADERS / job).read_text().strip()).exists()
-    except OSError:
-        return False
+def _leader(job: str) -> int | None:
+    """The process that waits for the job's program; None when that one has ended."""
+    with contextlib.suppress(OSError, ValueError):
+        pid = int((_LEADERS / job).read_text())
+        return pid if Path("/proc", str(pid)).exists() else None
+    return None
 
 
 def _commands_of(job: str) -> list[str]:
-    """Programs a pack's program started; when that one is gone, all that it left."""
-    parents, programs = {}, {}
+    """What a pack's program started; without one, all but the job's own program."""
+    leader, parents, programs = _leader(job), {}, {}
     for pid in _pids(job):
         with contextlib.suppress(OSError):
             programs[pid] = os.readlink(f"/proc/{pid}/exe")
@@ -102,7 +103,7 @@ def _commands_of(job: str) -> list[str]:
     return [
         os.path.basename(program)
         for pid, program in programs.items()
-        if pid not in packed and (not packed or packed & _ancestors(pid, parents))
+        if pid not in packed and (packed & _ancestors(pid, parents) if packed else parents.get(pid) != leader)
     ]
 
 
