@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
 
-from app.cli.output import emit_json, say
-from app.cli.place import ProjectOption, project_place
-from app.config import Paths, Project, load_project
-from app.control import Control, read_board, stop_engine_process
-from app.domain.errors import ConfigError, NotFound
-from app.domain.interrupt import Answer, Interrupt, default_answer
+from app.cli.look import find_id, open_board
+from app.cli.output import emit_json, plain_line, say
+from app.cli.place import ProjectOption
+from app.cli.story import answer_words
+from app.config import Paths
+from app.control import Control, engine_info, read_board, stop_engine_process
+from app.domain.board import Board
+from app.domain.errors import ActionRefused, AlreadyAnswered, ConfigError, NotFound
+from app.domain.events import ENDED
+from app.domain.interrupt import Answer, Interrupt, InterruptState, default_answer, settle
+from app.store.journal import JournalReader
 
 T = TypeVar("T")
 JsonOption = Annotated[bool, typer.Option("--json", help="The result for programs.")]
@@ -30,43 +34,46 @@ def register(app: typer.Typer) -> None:
 
 def answer(
     interrupt: Annotated[str, typer.Argument(metavar="ID", help="The interrupt; its first letters are enough.")],
-    text: Annotated[str, typer.Argument(help="Your answer: an option, its number, or free text.")] = "",
+    text: Annotated[
+        str, typer.Argument(metavar="ANSWER", help="An option, its number, or text; - reads standard input.")
+    ] = "",
     default: Annotated[bool, typer.Option("--default", help="Take the asker's default.")] = False,
-    modify: Annotated[bool, typer.Option("--modify", help="TEXT is new instructions for the agent.")] = False,
+    modify: Annotated[bool, typer.Option("--modify", help="ANSWER is new instructions for the agent.")] = False,
     cancel: Annotated[bool, typer.Option("--cancel", help="Stop the agent instead of answering.")] = False,
     project: ProjectOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Answer what an agent asked. An answer is given once."""
-    if sum((bool(text) and not modify, default, modify, cancel)) != 1:
-        raise ConfigError("say one of: an answer, --default, --modify with a text, --cancel", operation="answer")
-
-    async def give(control: Control, loaded: Project) -> Interrupt:
-        asked = _find(loaded, interrupt)
-        return await control.answer(loaded.fleet_id, asked.id, _answer(asked, text, default, modify, cancel))
-
-    settled = _with_control(project, give)
+    loaded, board, _ = open_board(project)
+    asked = board.interrupts[find_id(interrupt, board.interrupts, "interrupt")]
+    words = _given(text)
+    _check_open(asked)
+    if sum((bool(words) and not modify, default, modify, cancel)) != 1:
+        raise ConfigError("what is your answer?", operation="answer", hint=_choices(asked))
+    given = _answer(asked, words, default, modify, cancel)
+    settle(asked, given)  # refuses what does not fit, before the engine is asked
+    settled = _with_control(lambda control: control.answer(loaded.fleet_id, asked.id, given))
     if as_json:
         emit_json(settled.model_dump(mode="json"))
-    elif settled.answer is not None:
-        say(f"{settled.agent} has your answer: {settled.answer.option or settled.answer.text or settled.answer.action}")
+    elif cancel:
+        say(f"{settled.agent} is told to stop")
+    else:
+        say(f"{settled.agent} has your answer: {plain_line(given.option or given.text)}")
 
 
 def send(
     recipient: Annotated[str, typer.Argument(metavar="AGENT", help="Who gets it.")],
-    body: Annotated[str, typer.Argument(help="The message; - reads it from standard input.")],
+    body: Annotated[str, typer.Argument(metavar="MESSAGE", help="The message; - reads standard input.")],
     subject: Annotated[str, typer.Option(help="One line.")] = "",
     project: ProjectOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write to an agent as the user. It reads it in its next turn."""
-    text = sys.stdin.read() if body == "-" else body
-
-    async def write(control: Control, loaded: Project) -> str:
-        loaded.fleet.agent(recipient)
-        return await control.send(loaded.fleet_id, recipient, text, subject)
-
-    message_id = _with_control(project, write)
+    loaded, board, _ = open_board(project)
+    loaded.fleet.agent(recipient)
+    _check_at_work(board, recipient)
+    text = _given(body)
+    message_id = _with_control(lambda control: control.send(loaded.fleet_id, recipient, text, subject))
     if as_json:
         emit_json({"id": message_id, "state": "delivered"})
     else:
@@ -74,7 +81,7 @@ def send(
 
 
 def stop(
-    agent: Annotated[str, typer.Argument(metavar="[AGENT]", help="Only this agent.")] = "",
+    agent: Annotated[str, typer.Argument(metavar="AGENT", help="Only this agent.")] = "",
     team: Annotated[bool, typer.Option("--team", help="All agents of the project; the engine goes on.")] = False,
     project: ProjectOption = None,
 ) -> None:
@@ -82,46 +89,94 @@ def stop(
 
     When the engine ends, agents at work keep their machines and go on at its next start.
     """
+    if agent and team:
+        raise ConfigError("AGENT and --team exclude each other", operation="stop", hint="say one of the two")
     if agent or team:
-
-        async def end(control: Control, loaded: Project) -> None:
-            if agent:
-                loaded.fleet.agent(agent)
-                await control.stop_agent(loaded.fleet_id, agent)
-            else:
-                await control.stop_fleet(loaded.fleet_id)
-
-        _with_control(project, end)
-        say(f"{agent or 'the team'} is told to stop")
-        return
-    if asyncio.run(stop_engine_process(Paths.from_environment())):
-        say("the engine has ended; agents at work go on when it is started again")
+        _stop_agents(agent, project)
     else:
+        _stop_engine()
+
+
+def _stop_agents(agent: str, project: ProjectOption) -> None:
+    loaded, board, _ = open_board(project)
+    if agent:
+        loaded.fleet.agent(agent)
+    elif not board.run or board.outcome:
+        raise NotFound(f"the team of {loaded.name} is not at work", operation="stop", hint="see 'skerry status'")
+    if agent:
+        _check_at_work(board, agent)
+        _with_control(lambda control: control.stop_agent(loaded.fleet_id, agent))
+    else:
+        _with_control(lambda control: control.stop_fleet(loaded.fleet_id))
+    say(f"{agent or 'the team'} is told to stop")
+
+
+def _stop_engine() -> None:
+    paths = Paths.from_environment()
+    at_work = _agents_at_work(paths) if engine_info(paths) else []
+    if not asyncio.run(stop_engine_process(paths)):
         say("no engine was running")
+    elif at_work:
+        say(f"the engine has ended; their machines go on: {', '.join(at_work)}; 'skerry run' goes on with them")
+    else:
+        say("the engine has ended")
 
 
-def _with_control(place: Path | None, do: Callable[[Control, Project], Awaitable[T]]) -> T:
-    loaded = load_project(project_place(place))
+def _agents_at_work(paths: Paths) -> list[str]:
+    reader = JournalReader(paths.journal_db)
+    try:
+        boards = [read_board(paths, fleet) for fleet in reader.fleets()]
+    finally:
+        reader.close()
+    return [
+        view.id for board in boards if not board.outcome for view in board.agents.values() if view.state not in ENDED
+    ]
 
+
+def _with_control(do: Callable[[Control], Awaitable[T]]) -> T:
     async def work() -> T:
         control = await Control.connect(Paths.from_environment(), start_engine=False)
         try:
-            return await do(control, loaded)
+            return await do(control)
         finally:
             await control.close()
 
     return asyncio.run(work())
 
 
-def _find(project: Project, beginning: str) -> Interrupt:
-    board = read_board(Paths.from_environment(), project.fleet_id)
-    found = [item for item in board.interrupts.values() if item.id.startswith(beginning)]
-    exact = [item for item in found if item.id == beginning]
-    if len(exact or found) == 1:
-        return (exact or found)[0]
-    hint = "open: " + (", ".join(item.id for item in board.open_interrupts) or "none")
-    words = "is not unique" if found else "names no interrupt of the newest run"
-    raise NotFound(f"{beginning!r} {words}", operation="answer", hint=hint)
+def _check_at_work(board: Board, agent: str) -> None:
+    view = board.agents.get(agent)
+    if view is None:
+        raise NotFound(f"{agent} is not at work", operation="find agent", hint="start the team with 'skerry run'")
+    if view.state in ENDED:
+        reason = f": {plain_line(view.reason)}" if view.reason else ""
+        raise NotFound(
+            f"{agent} has ended ({view.state.value}{reason})",
+            operation="find agent",
+            hint="start the team again with 'skerry run'",
+        )
+
+
+def _given(text: str) -> str:
+    """The argument, or with - what standard input holds."""
+    return sys.stdin.read().rstrip("\n") if text == "-" else text
+
+
+def _check_open(asked: Interrupt) -> None:
+    if asked.state is InterruptState.OPEN:
+        return
+    words = f"is {asked.state.value}: nobody needs an answer any more"
+    if asked.answer is not None:
+        words = f"has its answer already: {answer_words(asked.answer)}"
+    raise AlreadyAnswered(
+        f"{asked.id} {words}", operation="answer", hint=f"to tell {asked.agent} something: skerry send {asked.agent} …"
+    )
+
+
+def _choices(asked: Interrupt) -> str:
+    numbered = ", ".join(f"{number} ({plain_line(option)})" for number, option in enumerate(asked.options, start=1))
+    first = f"say one of {numbered}" if numbered else "say it after the id"
+    return f"{first}; or one of --default, --modify with a text, --cancel"
 
 
 def _answer(asked: Interrupt, text: str, default: bool, modify: bool, cancel: bool) -> Answer:
@@ -131,6 +186,9 @@ def _answer(asked: Interrupt, text: str, default: bool, modify: bool, cancel: bo
         return Answer(action="cancel")
     if modify:
         return Answer(action="modify", text=text)
-    if text.isdigit() and 1 <= int(text) <= len(asked.options):
+    if text.isdigit() and asked.options:
+        if not 1 <= int(text) <= len(asked.options):
+            raise ActionRefused(f"{asked.id} has no option {text}", operation="answer", hint=_choices(asked))
         return Answer(option=asked.options[int(text) - 1])
-    return Answer(option=text) if text in asked.options else Answer(text=text)
+    option = next((option for option in asked.options if option.casefold() == text.strip().casefold()), "")
+    return Answer(option=option) if option else Answer(text=text)

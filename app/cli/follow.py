@@ -7,16 +7,18 @@ import time
 from collections.abc import Callable
 
 from app.config import Paths
-from app.control import Control
+from app.control import Control, engine_info
 from app.domain.board import Board
-from app.domain.errors import AlreadyAnswered, EngineError
+from app.domain.errors import AlreadyAnswered, EngineError, NotFound
 from app.domain.events import ENDED, AgentStatus, Event
-from app.domain.interrupt import InterruptKind, default_answer
+from app.domain.interrupt import Interrupt, InterruptKind, default_answer
 from app.store.journal import JournalReader
 
 POLL_SECONDS = 0.1
 QUIET_SECONDS = 1.0
 STOP_SECONDS = 120.0
+GONE_SECONDS = 5.0
+"""How long the engine may be away before we give up: somebody may be starting it again."""
 
 Teller = Callable[[Event], None]
 
@@ -28,8 +30,10 @@ class Follower:
         self.board = Board(fleet)
         self._run = run
         self._tell = tell
+        self._paths = paths
         self._reader = JournalReader(paths.journal_db)
         self._after = 0
+        self._seen = time.monotonic()
 
     def catch_up(self) -> bool:
         """Take in what was added; True when something was."""
@@ -40,6 +44,18 @@ class Follower:
                 self._tell(event)
         return bool(batch)
 
+    def check_engine(self) -> None:
+        """Raise EngineError when the engine has been gone for a while: nothing will happen any more."""
+        now = time.monotonic()
+        if engine_info(self._paths) is not None:
+            self._seen = now
+        elif now - self._seen > GONE_SECONDS:
+            raise EngineError(
+                "the engine has ended; the agents wait where they were",
+                operation="follow the run",
+                hint="go on with 'skerry run'",
+            )
+
     def close(self) -> None:
         """Close the journal."""
         self._reader.close()
@@ -48,7 +64,7 @@ class Follower:
 async def follow_to_the_end(follower: Follower, control: Control, *, until_idle: bool, answer_default: bool) -> None:
     """Return when the run has ended, or (``until_idle``) when nothing will happen by itself any more.
 
-    Raises EngineError when the engine goes away meanwhile.
+    Raises EngineError when the engine ends meanwhile.
     """
     quiet_since: float | None = None
     while True:
@@ -56,8 +72,7 @@ async def follow_to_the_end(follower: Follower, control: Control, *, until_idle:
         board = follower.board
         if board.outcome:
             return
-        if not control.alive:
-            raise EngineError("the engine has gone", operation="follow", hint="start it again: skerry run")
+        follower.check_engine()
         if answer_default:
             await _answer_all(control, board)
         if changed or not _at_rest(board, waiting_counts=not answer_default):
@@ -71,30 +86,38 @@ async def follow_to_the_end(follower: Follower, control: Control, *, until_idle:
 
 async def stop_and_see_the_end(follower: Follower, control: Control) -> None:
     """Stop the team and wait until its agents have ended."""
-    await control.stop_fleet(follower.board.fleet, "nothing is left to do")
+    try:
+        await control.stop_fleet(follower.board.fleet, "nothing is left to do")
+    except NotFound:
+        pass  # it has ended by itself just now
     until = time.monotonic() + STOP_SECONDS
     while not follower.board.outcome and time.monotonic() < until:
         follower.catch_up()
+        follower.check_engine()
         await asyncio.sleep(POLL_SECONDS)
 
 
-def succeeded(board: Board) -> bool:
-    """Whether a script may go on: no agent failed, and nobody waits for the user."""
-    failed = any(agent.state is AgentStatus.FAILED for agent in board.agents.values())
-    return not failed and not any(agent.needs_user for agent in board.agents.values())
+def questions(board: Board) -> list[Interrupt]:
+    """What somebody must answer before the team goes on."""
+    return [item for item in board.open_interrupts if item.kind is not InterruptKind.PROGRESS_REPORT]
+
+
+def failures(board: Board) -> list[tuple[str, str]]:
+    """(agent, reason) of the agents that failed."""
+    return [(view.id, view.reason) for view in board.agents.values() if view.state is AgentStatus.FAILED]
 
 
 def _at_rest(board: Board, *, waiting_counts: bool) -> bool:
     if board.quiet:
         return True
     at_rest = ENDED | {AgentStatus.IDLE, AgentStatus.WAITING}
-    return waiting_counts and bool(board.open_interrupts) and all(a.state in at_rest for a in board.agents.values())
+    asked = waiting_counts and bool(questions(board))
+    return asked and all(view.state in at_rest for view in board.agents.values())
 
 
 async def _answer_all(control: Control, board: Board) -> None:
-    for interrupt in board.open_interrupts:
-        if interrupt.kind is not InterruptKind.PROGRESS_REPORT:
-            try:
-                await control.answer(board.fleet, interrupt.id, default_answer(interrupt))
-            except AlreadyAnswered:
-                continue  # answered elsewhere, or by us a moment ago: the fact is on its way
+    for item in questions(board):
+        try:
+            await control.answer(board.fleet, item.id, default_answer(item))
+        except (AlreadyAnswered, NotFound):
+            continue  # answered elsewhere or by us, or withdrawn, a moment ago: the fact is on its way

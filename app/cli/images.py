@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
-from app.cli.output import emit_json, say, table, tell
+from app.cli.listing import Column, Row, listing
+from app.cli.output import console, emit_json, say, tell, width_of
 from app.config import Paths
 from app.domain.errors import ImageError
 
@@ -23,7 +25,7 @@ def register(app: typer.Typer) -> None:
 
 
 def build(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]…", help="Default: base and codex.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Default: base and codex.")] = None,
     paths_to: Annotated[
         Path | None, typer.Option(hidden=True, help="Write what was built here, one path a line.")
     ] = None,
@@ -45,8 +47,13 @@ def list_images(as_json: JsonOption = False) -> None:
     rows += [_row(paths, "pack", name) for name in _names(paths.packs, "package.json")]
     if as_json:
         emit_json(rows)
-    else:
-        table(("name", "kind", "built", "folder"), rows)
+        return
+    out = console()
+    listed = [Row((row["name"], row["kind"], row["built"]), Text(row["folder"])) for row in rows]
+    fits = all(len(row["folder"]) <= (width_of(out) or 1000) - 30 for row in rows)
+    columns = [Column(title) for title in ("NAME", "KIND", "BUILT")]
+    for line in listing(columns, listed, width=width_of(out), title="FOLDER", below=not fits):
+        out.print(line)
 
 
 def ensure(paths: Paths, name: str) -> Path:

@@ -1,31 +1,41 @@
-"""Commands that only look: ``status``, ``messages``, ``interrupts``, ``console``. They need no engine."""
+"""Commands that only look: ``status``, ``messages``, ``interrupts``. They need no engine."""
 
 from __future__ import annotations
 
-import time
+from collections.abc import Iterable
 from dataclasses import asdict
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.text import Text
 
-from app.cli.output import console, emit_json, emit_json_line, say, table
+from app.cli.listing import Column, Row, listing, wrapped
+from app.cli.output import clock, console, emit_json, plain, plain_line, say, width_of
 from app.cli.place import ProjectOption, project_place
-from app.cli.story import question_text, story_line
+from app.cli.story import answer_words, question_text, state_style
 from app.config import Paths, Project, load_project
 from app.control import engine_info, read_board
 from app.domain.board import AgentView, Board, MessageView
-from app.domain.envelope import MessageState
-from app.domain.events import Event
-from app.domain.interrupt import InterruptState
-from app.domain.text import first_line
-from app.store.journal import JournalReader
+from app.domain.envelope import USER, MessageState
+from app.domain.errors import NotFound
+from app.domain.events import ENDED, AgentStatus
+from app.domain.interrupt import Interrupt, InterruptKind, InterruptState
 
 JsonOption = Annotated[bool, typer.Option("--json", help="The result for programs.")]
-FollowOption = Annotated[bool, typer.Option("--follow", "-f", help="Go on as facts come in.")]
 
-POLL_SECONDS = 0.2
+_AGENT = tuple(Column(title, optional) for title, optional in (("AGENT", False), ("STATE", False), ("SINCE", True)))
+_COUNTS = tuple(Column(title, optional=True) for title in ("TURNS", "UNREAD", "COMMANDS", "TOKENS"))
+_MESSAGE = tuple(Column(title, title == "SENT") for title in ("ID", "SENT", "FROM", "TO", "STATE"))
+_MESSAGE_STYLE = {
+    MessageState.HELD: "bold yellow",
+    MessageState.REFUSED: "red",
+    MessageState.EXPIRED: "red",
+    MessageState.READ: "green",
+    MessageState.ANSWERED: "green",
+}
+_THOUSAND = 1000
 
 
 def register(app: typer.Typer) -> None:
@@ -33,49 +43,58 @@ def register(app: typer.Typer) -> None:
     app.command()(status)
     app.command()(messages)
     app.command()(interrupts)
-    app.command("console")(show_console)
 
 
 def status(project: ProjectOption = None, as_json: JsonOption = False) -> None:
     """Show what every agent of the newest run does, and why."""
-    loaded, board, paths = _open(project)
+    loaded, board, paths = open_board(project)
     info = engine_info(paths)
     if as_json:
         agents = [_agent(view) for view in board.agents.values()]
         engine = None if info is None else asdict(info)
         summary = {"project": loaded.name, "fleet": board.fleet, "run": board.run, "outcome": board.outcome}
-        emit_json({**summary, "engine": engine, "agents": agents})
+        emit_json({**summary, "rehearsal": board.rehearsal, "engine": engine, "agents": agents})
         return
     if not board.run:
         say(f"{loaded.name} has not run yet; start it with: skerry run")
         return
-    outcome = f": {board.outcome}" if board.outcome else ""
-    engine_words = "no engine runs" if info is None else f"engine {info.pid}, Temporal's window at {info.temporal_ui}"
-    say(f"{loaded.name}, run {board.run}{outcome}; {engine_words}")
-    columns = ("agent", "state", "reason", "turns", "unread", "model calls", "tokens", "commands", "last action")
-    table(columns, [_status_row(view) for view in board.agents.values()])
-    if board.open_interrupts:
-        say(f"{len(board.open_interrupts)} open: see 'skerry interrupts'", "bold yellow")
+    rehearsal = f" (rehearsing {board.rehearsal})" if board.rehearsal else ""
+    at_work = "at work" if info else "interrupted: goes on with the next 'skerry run'"
+    say(f"{loaded.name}, run {board.run}{rehearsal}: {board.outcome or at_work}", "bold")
+    say("no engine runs" if info is None else f"engine {info.pid}, Temporal's window: {info.temporal_ui}", "dim")
+    out = console()
+    rows = [_status_row(view) for view in board.agents.values()]
+    out.print()
+    for line in listing((*_AGENT, *_COUNTS), rows, width=width_of(out), title="REASON", below=True):
+        out.print(line)
+    if waiting := [item for item in board.open_interrupts if item.kind is not InterruptKind.PROGRESS_REPORT]:
+        out.print()
+        say(f"{_count(len(waiting), 'question')} for you: skerry interrupts", "bold yellow")
 
 
 def messages(
+    message: Annotated[str, typer.Argument(metavar="ID", help="Show this message whole.")] = "",
     project: ProjectOption = None,
     agent: Annotated[str, typer.Option(help="Only messages from or to this agent.")] = "",
     as_json: JsonOption = False,
 ) -> None:
-    """List the messages of the newest run, with what became of each."""
-    _, board, _ = _open(project)
-    found = [
-        view
-        for view in board.messages.values()
-        if not agent or agent in (view.envelope.sender, view.envelope.recipient)
-    ]
+    """List the messages of the newest run, with what became of each; or show one."""
+    loaded, board, _ = open_board(project)
+    if agent and agent != USER:
+        loaded.fleet.agent(agent)
+    found = [view for view in board.messages.values() if not agent or agent in _ends(view)]
+    if message:
+        found = [board.messages[find_id(message, board.messages, "message")]]
     if as_json:
         emit_json({"run": board.run, "messages": [_message(view) for view in found]})
-        return
-    if not found:
-        say("No messages.")
-    table(("id", "sent", "from", "to", "state", "subject"), [_message_row(view) for view in found])
+    elif message:
+        _show_message(found[0])
+    elif found:
+        out = console()
+        for line in listing(_MESSAGE, [_message_row(view) for view in found], width=width_of(out), title="SUBJECT"):
+            out.print(line)
+    else:
+        say(f"{agent} has no messages." if agent else "There are no messages.")
 
 
 def interrupts(
@@ -83,83 +102,70 @@ def interrupts(
     everything: Annotated[bool, typer.Option("--all", help="Answered ones too.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """List what the agents need you for."""
-    _, board, _ = _open(project)
+    """List what the agents need you for, and how to answer."""
+    _, board, _ = open_board(project)
     found = list(board.interrupts.values()) if everything else board.open_interrupts
     if as_json:
         emit_json({"run": board.run, "interrupts": [item.model_dump(mode="json") for item in found]})
         return
     if not found:
-        say("Nobody needs you.")
+        say("No agent has asked anything yet." if everything else "No agent needs you.")
     out = console()
-    for item in found:
-        out.print(Text(f"{item.agent}  {item.raised_at.astimezone():%H:%M:%S}", "bold"), question_text(item))
-        if item.body:
-            say(f"   {item.body}")
-        if item.state is not InterruptState.OPEN:
-            say(f"   {item.state.value}: {_answer_words(item.answer)}", "dim")
-        else:
-            say(f"   answer with: skerry answer {item.id} …", "dim")
+    for number, item in enumerate(found):
+        if number:
+            out.print()
+        for line in _interrupt_lines(item, width_of(out)):
+            out.print(line)
 
 
-def show_console(
-    agent: Annotated[str, typer.Argument(help="The agent.")],
-    project: ProjectOption = None,
-    follow: FollowOption = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
-) -> None:
-    """Show what an agent said and did in the newest run."""
-    loaded, board, paths = _open(project)
-    loaded.fleet.agent(agent)
-    reader, after, out = JournalReader(paths.journal_db), 0, console()
-    try:
-        while True:
-            for number, event in reader.read(after, limit=10_000):
-                after = number
-                if event.fleet == board.fleet and event.run == board.run and event.agent == agent:
-                    _print_fact(event, as_json, out.print)
-            if not follow:
-                if not reader.read(after, limit=1):
-                    return
-            elif not reader.changed():
-                time.sleep(POLL_SECONDS)
-    finally:
-        reader.close()
-
-
-def _print_fact(event: Event, as_json: bool, show: Any) -> None:
-    if as_json:
-        emit_json_line(event.model_dump(mode="json"))
-        return
-    line = story_line(event, len(event.agent))
-    if line is not None:
-        show(line)
-
-
-def _open(place: Path | None) -> tuple[Project, Board, Paths]:
+def open_board(place: Path | None) -> tuple[Project, Board, Paths]:
+    """The project at ``place`` and the board of its newest run."""
     project, paths = load_project(project_place(place)), Paths.from_environment()
     return project, read_board(paths, project.fleet_id), paths
 
 
+def find_id(beginning: str, ids: Iterable[str], what: str) -> str:
+    """The one id that is ``beginning`` or begins with it. Raises NotFound, naming the nearest."""
+    known = list(ids)
+    found = [item for item in known if item == beginning] or [item for item in known if item.startswith(beginning)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise NotFound(f"{beginning!r} is not unique", operation="find", hint="it may be: " + ", ".join(found[:8]))
+    near = get_close_matches(beginning, known, n=1, cutoff=0.6)
+    some = f"see 'skerry {what}s'" if known else f"the newest run has no {what}s"
+    hint = f"did you mean {near[0]}?" if near else some
+    raise NotFound(f"there is no {what} {plain_line(beginning)!r} in the newest run", operation="find", hint=hint)
+
+
 def _agent(view: AgentView) -> dict[str, Any]:
-    values = asdict(view)
-    values["state"] = view.state.value
-    values["needs_user"] = view.needs_user
-    return values
+    since = None if view.since is None else view.since.isoformat()
+    return {**asdict(view), "state": view.state.value, "since": since, "needs_user": view.needs_user}
 
 
-def _status_row(view: AgentView) -> dict[str, Any]:
-    return {
-        "agent": view.id,
-        "state": view.state.value,
-        "reason": first_line(view.reason, 60),
-        "turns": view.turn,
-        "unread": view.unread,
-        "model calls": view.model_calls,
-        "tokens": view.input_tokens + view.output_tokens,
-        "commands": view.commands,
-        "last action": first_line(view.last_action, 50),
-    }
+def _status_row(view: AgentView) -> Row:
+    tokens = view.input_tokens + view.output_tokens
+    state = Text(view.state.value, state_style(view.state))
+    since = "" if view.since is None else clock(view.since)
+    counts = (str(view.turn), str(view.unread), str(view.commands), _rounded(tokens))
+    details = []
+    if view.state is AgentStatus.STARTING and view.sandbox_note:
+        details.append(Text(f"machine: {plain_line(view.sandbox_note)}", "dim"))
+    if view.last_action and view.state not in ENDED:
+        details.append(Text(f"last: {plain_line(view.last_action)}", "dim"))
+    return Row((Text(view.id, "bold"), state, since, *counts), Text(plain_line(view.reason, 400)), details)
+
+
+def _rounded(number: int) -> str:
+    return str(number) if number < 10 * _THOUSAND else f"{number // _THOUSAND}k"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _ends(view: MessageView) -> tuple[str, str]:
+    return view.envelope.sender, view.envelope.recipient
 
 
 def _message(view: MessageView) -> dict[str, Any]:
@@ -168,18 +174,45 @@ def _message(view: MessageView) -> dict[str, Any]:
     return {**values, "state": view.state.value, "reason": view.reason, "history": history}
 
 
-def _message_row(view: MessageView) -> dict[str, Any]:
+def _message_row(view: MessageView) -> Row:
     envelope = view.envelope
-    reason = f" ({first_line(view.reason, 60)})" if view.state in (MessageState.REFUSED, MessageState.HELD) else ""
-    return {
-        "id": envelope.id,
-        "sent": f"{envelope.sent_at.astimezone():%H:%M:%S}",
-        "from": envelope.sender,
-        "to": envelope.recipient,
-        "state": view.state.value + reason,
-        "subject": first_line(envelope.subject or envelope.body, 60),
-    }
+    words = Text(plain_line(envelope.subject or envelope.body))
+    if view.reason and view.state in (MessageState.REFUSED, MessageState.HELD, MessageState.EXPIRED):
+        words.append(f"  ({plain_line(view.reason)})", "dim")
+    state = Text(view.state.value, _MESSAGE_STYLE.get(view.state, ""))
+    recipient = plain_line(envelope.recipient, 40)
+    return Row((envelope.id, clock(envelope.sent_at), envelope.sender, recipient, state), words)
 
 
-def _answer_words(answer: Any) -> str:
-    return "" if answer is None else first_line(answer.option or answer.text or answer.action)
+def _show_message(view: MessageView) -> None:
+    envelope, out = view.envelope, console()
+    out.print(Text(f"{envelope.sender} → {plain_line(envelope.recipient, 40)}  ({envelope.id})", "bold"))
+    if envelope.subject:
+        out.print(Text(plain_line(envelope.subject, 400), "bold"))
+    if envelope.reply_to:
+        out.print(Text(f"in reply to {envelope.reply_to}", "dim"))
+    for state, at, why in view.history:
+        reason = f": {plain_line(why)}" if why else ""
+        out.print(Text(f"{clock(at)}  {state.value}{reason}", "dim"))
+    out.print()
+    for line in wrapped(Text(plain(envelope.body)), width_of(out)):
+        out.print(line)
+
+
+def _interrupt_lines(item: Interrupt, width: int | None) -> list[Text]:
+    who = "wrote" if item.kind is InterruptKind.PROGRESS_REPORT else "asked"
+    title, *options = wrapped(question_text(item), width)
+    kind = item.kind.value.replace("_", " ")
+    head = [title, Text(f"  {item.agent} {who} at {clock(item.raised_at)} ({kind})", "dim")]
+    body = wrapped(Text(plain(item.body).strip()), width, indent="  ") if item.body.strip() else []
+    return [*head, *body, *options, *wrapped(_closing(item), width, indent="  ")]
+
+
+def _closing(item: Interrupt) -> Text:
+    if item.state is not InterruptState.OPEN:
+        words = f": {answer_words(item.answer)}" if item.answer else ""
+        return Text(f"{item.state.value}{words}", "green" if item.answer else "dim")
+    if item.kind is InterruptKind.PROGRESS_REPORT:
+        return Text(f"no answer is needed; put it away: skerry answer {item.id} seen", "dim")
+    example = "1" if item.options else '"your answer"'
+    return Text(f"answer: skerry answer {item.id} {example}", "cyan")

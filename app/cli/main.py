@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import traceback
@@ -10,7 +11,7 @@ from typing import Annotated
 import typer
 
 from app import __version__
-from app.cli import act, images, look, project, run, setup_check, window
+from app.cli import act, images, look, project, run, setup_check, transcript, window
 from app.cli.output import EXIT_CODES, INTERNAL, INTERRUPTED, complain, exit_status, tell
 from app.config import Paths
 from app.domain.errors import SkerryError
@@ -32,6 +33,7 @@ def build() -> typer.Typer:
     images.register(app)
     run.register(app)
     look.register(app)
+    transcript.register(app)
     act.register(app)
     setup_check.register(app)
     return app
@@ -39,6 +41,9 @@ def build() -> typer.Typer:
 
 def main() -> None:
     """Run the command line of this process; never returns."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that is not UTF-8 gets what it can show
     try:
         build()(run.with_default_scenario(sys.argv[1:]), prog_name="skerry")
     except SkerryError as error:

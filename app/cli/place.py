@@ -13,7 +13,7 @@ from app.config import FILE_NAMES
 ProjectArgument = Annotated[
     Path | None,
     typer.Argument(
-        metavar="[PROJECT]", help="Folder with an agents.yaml, or the file itself.", show_default="this folder"
+        metavar="PROJECT", help="Folder with an agents.yaml, or the file itself.", show_default="this folder"
     ),
 ]
 

@@ -1,152 +1,234 @@
-"""One line for each fact that a person follows, as it happens."""
+"""What happened, in lines for a person: one or a few for each fact."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import singledispatch
 
 from rich.text import Text
 
+from app.cli.listing import wrapped
+from app.cli.output import plain, plain_line
 from app.domain import events as ev
 from app.domain.envelope import MessageState
 from app.domain.events import AgentStatus, Event
-from app.domain.interrupt import Interrupt, InterruptKind
-from app.domain.text import first_line, printable
-
-WIDTH = 160
-TAIL_LINES = 6
+from app.domain.interrupt import Answer, Interrupt, InterruptKind
 
 _STATE_STYLE = {
+    AgentStatus.STARTING: "cyan",
     AgentStatus.RUNNING: "cyan",
     AgentStatus.WAITING: "bold yellow",
     AgentStatus.COMPLETED: "bold green",
     AgentStatus.FAILED: "bold red",
     AgentStatus.STOPPED: "magenta",
 }
+_OWN_TOOLS = "skerry: "
 
 
-def story_line(event: Event, width: int = 20) -> Text | None:
-    """The line for ``event``, its agent in a column of ``width``; None for a fact that is detail."""
-    words = _tell(event)
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """How much is told: the first lines of words, commands and prompts, the last lines of output; 0 is all of them."""
+
+    words: int
+    command: int
+    output: int
+    prompt: int
+
+
+BRIEF = Depth(words=1, command=1, output=6, prompt=-1)
+"""For a whole team, as it happens; prompts are left out."""
+NORMAL = Depth(words=20, command=12, output=20, prompt=12)
+"""For one agent."""
+WHOLE = Depth(words=0, command=0, output=0, prompt=0)
+
+
+def state_style(state: AgentStatus) -> str:
+    """The colour of a state."""
+    return _STATE_STYLE.get(state, "")
+
+
+def story_lines(event: Event, depth: Depth = BRIEF, *, who: int = 0, width: int | None = None) -> list[Text]:
+    """The lines for ``event``; none for a fact that is detail.
+
+    ``who`` is the width of the column with the agent's name, 0 leaves it out; ``width`` is the terminal's, None when
+    lines may have any length.
+    """
+    words = _tell(event, depth)
     if words is None:
-        return None
-    who = event.agent or "team"
-    head = Text.assemble((f"{event.at.astimezone():%H:%M:%S}  ", "dim"), (f"{who:<{width}}  ", "bold"))
-    body = Text("\n").join(words.split("\n"))
-    if "\n" not in body.plain:
-        return head + body
-    indent = " " * (12 + width)
-    first, *rest = body.split("\n")
-    return head + Text("\n").join([first, *(Text(indent) + line for line in rest)])
+        return []
+    name = f"{event.agent or 'team':<{who}}  " if who else ""
+    head = Text.assemble((f"{event.at.astimezone():%H:%M:%S}  ", "dim"), (name, "bold"))
+    indent = len(head)
+    first, *rest = wrapped(words, None if width is None else width - indent)
+    return [head + first, *(Text(" " * indent) + line if line.plain else line for line in rest)]
+
+
+def some_lines(text: str, most: int, *, last: bool = False) -> list[str]:
+    """At most ``most`` lines of ``text``, harmless, the first or the last ones, saying how many are left out."""
+    lines = plain(text).strip("\n").rstrip().split("\n")
+    left = len(lines) - most
+    if most <= 0 or left <= 1:  # one line is not worth a line that says so
+        return lines
+    note = f"… {left} more lines"
+    return [note, *lines[-most:]] if last else [*lines[:most], note]
 
 
 @singledispatch
-def _tell(event: ev.Fact) -> Text | None:
+def _tell(event: ev.Fact, depth: Depth) -> Text | None:
     return None
 
 
 @_tell.register
-def _run_started(event: ev.RunStarted) -> Text:
+def _run_started(event: ev.RunStarted, depth: Depth) -> Text:
     names = ", ".join(agent.id for agent in event.agents)
-    how = f", rehearsing {event.rehearsal}" if event.rehearsal else ""
-    return Text(f"{event.project} starts{how}: {names}", "bold")
+    how = f", rehearsing {plain_line(event.rehearsal)}" if event.rehearsal else ""
+    return Text(f"{plain_line(event.project)} starts{how}: {names}", "bold")
 
 
 @_tell.register
-def _run_ended(event: ev.RunEnded) -> Text:
-    return Text(f"the run is {event.outcome}", "bold")
+def _run_ended(event: ev.RunEnded, depth: Depth) -> Text:
+    style = {"completed": "bold green", "failed": "bold red"}.get(event.outcome, "bold")
+    return Text(f"the run has {'been stopped' if event.outcome == 'stopped' else event.outcome}", style)
 
 
 @_tell.register
-def _moved(event: ev.AgentMoved) -> Text:
-    return Text(f"{event.state.value}: {printable(event.reason)}", _STATE_STYLE.get(event.state, "dim"))
+def _moved(event: ev.AgentMoved, depth: Depth) -> Text:
+    return Text(f"{event.state.value}: {plain_line(event.reason, 400)}", _STATE_STYLE.get(event.state, "dim"))
 
 
 @_tell.register
-def _sandbox(event: ev.SandboxChanged) -> Text | None:
+def _sandbox(event: ev.SandboxChanged, depth: Depth) -> Text | None:
+    note = plain_line(event.note)
     if event.state == "starting":
-        return None
+        return Text(f"machine: {note}", "dim") if note else None
     took = f" after {event.seconds:.1f} s" if event.seconds else ""
-    return Text(f"machine {event.state}{took}: {printable(event.note)}", "dim")
+    return Text(f"machine {event.state}{took}" + (f": {note}" if note else ""), "dim")
 
 
 @_tell.register
-def _turn_resumed(event: ev.TurnResumed) -> Text:
+def _turn_started(event: ev.TurnStarted, depth: Depth) -> Text | None:
+    if depth.prompt < 0:
+        return None
+    text = Text(f"turn {event.turn}, prompt:", "bold cyan")
+    for line in some_lines(event.prompt, depth.prompt):
+        text.append(f"\n│ {line}".rstrip(), "cyan")
+    return text
+
+
+@_tell.register
+def _turn_resumed(event: ev.TurnResumed, depth: Depth) -> Text:
     return Text(f"turn {event.turn} goes on after an interruption", "yellow")
 
 
 @_tell.register
-def _said(event: ev.AgentSaid) -> Text:
-    style = "dim italic" if event.thought else "italic"
-    return Text(f"“{first_line(event.text, WIDTH)}”", style)
-
-
-@_tell.register
-def _tool_started(event: ev.ToolStarted) -> Text | None:
-    return Text(f"$ {first_line(event.command, WIDTH)}", "bold") if event.command else None
-
-
-@_tell.register
-def _tool_ended(event: ev.ToolEnded) -> Text | None:
-    if not event.command:
+def _turn_ended(event: ev.TurnEnded, depth: Depth) -> Text | None:
+    if depth.prompt < 0:
         return None
+    why = "" if event.stop_reason == "end_turn" else f" ({plain_line(event.stop_reason)})"
+    tokens = event.input_tokens + event.output_tokens
+    return Text(f"turn {event.turn} ended{why} after {event.seconds:.0f} s, {tokens:,} tokens", "dim")
+
+
+@_tell.register
+def _said(event: ev.AgentSaid, depth: Depth) -> Text | None:
+    style = "dim italic" if event.thought else "italic"
+    if not event.text.strip():
+        return None
+    words = plain_line(event.text) if depth.words == 1 else "\n".join(some_lines(event.text, depth.words))
+    return Text(f"“{words}”", style)
+
+
+@_tell.register
+def _tool_started(event: ev.ToolStarted, depth: Depth) -> Text | None:
+    if event.command:
+        return Text("$ " + "\n  ".join(_command_lines(event.command, depth.command)), "bold")
+    if event.title.startswith(_OWN_TOOLS) or not event.title.strip():
+        return None  # what they did is a fact of its own
+    return Text(f"• {plain_line(event.title)}", "bold")
+
+
+@_tell.register
+def _tool_ended(event: ev.ToolEnded, depth: Depth) -> Text | None:
     failed = event.status == "failed" or event.exit_status not in (0, None)
-    lines = event.output.rstrip().splitlines()[-TAIL_LINES:]
-    shown = [line[:WIDTH] for line in lines]
-    status = "" if event.exit_status is None else f" (exit status {event.exit_status})"
-    closing = f"{'failed' if failed else 'done'}{status}"
-    return Text("\n".join([*shown, closing]), "red" if failed else "dim")
+    if not event.command and (event.title.startswith(_OWN_TOOLS) or not failed):
+        return None
+    lines = some_lines(event.output, depth.output, last=True) if event.output.strip() else []
+    if event.dropped:
+        lines.append(f"… {event.dropped} bytes more were not kept")
+    status = "" if event.exit_status is None else f", exit status {event.exit_status}"
+    closing = Text(f"{'failed' if failed else 'done'}{status}", "red" if failed else "dim green")
+    return Text("\n", "dim").join([Text(line, "dim") for line in lines] + [closing])
 
 
 @_tell.register
-def _accepted(event: ev.MessageAccepted) -> Text:
+def _accepted(event: ev.MessageAccepted, depth: Depth) -> Text:
     envelope = event.envelope
-    what = first_line(envelope.subject or envelope.body, WIDTH)
-    note = "" if event.state is MessageState.ACCEPTED else f" [{event.state.value}: {printable(event.reason)}]"
-    return Text(f"→ {envelope.recipient}: {what}  ({envelope.id}){note}", "blue")
+    what = plain_line(envelope.subject or envelope.body)
+    text = Text(f"→ {plain_line(envelope.recipient, 40)}: {what}  ({envelope.id})", "blue")
+    if event.state is not MessageState.ACCEPTED:
+        text.append(f" {event.state.value}: {plain_line(event.reason)}", "yellow")
+    return text
 
 
 @_tell.register
-def _message_moved(event: ev.MessageMoved) -> Text:
-    reason = f": {printable(event.reason)}" if event.reason else ""
+def _message_moved(event: ev.MessageMoved, depth: Depth) -> Text | None:
+    if depth.prompt >= 0 and event.state in (MessageState.DELIVERED, MessageState.READ):
+        return None  # the prompt shows it
+    reason = f": {plain_line(event.reason)}" if event.reason else ""
     return Text(f"{event.message_id} {event.state.value}{reason}", "dim blue")
 
 
 @_tell.register
-def _raised(event: ev.InterruptRaised) -> Text:
+def _raised(event: ev.InterruptRaised, depth: Depth) -> Text:
     return question_text(event.interrupt)
 
 
 @_tell.register
-def _settled(event: ev.InterruptSettled) -> Text:
-    answer = event.answer
-    words = event.state.value if answer is None else first_line(answer.option or answer.text or answer.action, WIDTH)
-    by = "" if answer is None else f" (by {answer.by})"
-    return Text(f"! {event.interrupt_id}: {words}{by}", "yellow")
+def _settled(event: ev.InterruptSettled, depth: Depth) -> Text:
+    words = event.state.value if event.answer is None else answer_words(event.answer)
+    return Text(f"! {event.interrupt_id}: {words}", "yellow")
 
 
 @_tell.register
-def _memory(event: ev.MemoryWritten) -> Text:
-    return Text(f"notes under {event.heading!r}: {first_line(event.text, WIDTH)}", "green")
+def _memory(event: ev.MemoryWritten, depth: Depth) -> Text:
+    words = plain_line(event.text) if depth.words == 1 else "\n".join(some_lines(event.text, depth.words))
+    return Text(f"notes under “{plain_line(event.heading)}”: {words}", "green")
 
 
 @_tell.register
-def _mirrored(event: ev.WorkspaceMirrored) -> Text | None:
-    if not (event.files or event.removed or event.refused):
-        return None
-    refused = f", {len(event.refused)} refused" if event.refused else ""
-    return Text(f"workspace: {event.files} changed, {event.removed} removed{refused}", "dim")
+def _mirrored(event: ev.WorkspaceMirrored, depth: Depth) -> Text | None:
+    parts = [(event.files, "changed"), (event.removed, "removed"), (len(event.refused), "refused")]
+    words = ", ".join(f"{number} {what}" for number, what in parts if number)
+    return Text(f"workspace: {words}", "dim") if words else None
 
 
 @_tell.register
-def _finished(event: ev.AgentFinished) -> Text:
-    return Text(f"finished: {first_line(event.summary, WIDTH)}", "green")
+def _finished(event: ev.AgentFinished, depth: Depth) -> Text:
+    return Text(f"finished: {plain_line(event.summary, 400)}", "green")
 
 
 def question_text(interrupt: Interrupt) -> Text:
     """An interrupt with its choices."""
     sign = "…" if interrupt.kind is InterruptKind.PROGRESS_REPORT else "?"
-    text = Text(f"{sign} {printable(interrupt.title)}  ({interrupt.id}, {interrupt.kind.value})", "bold yellow")
+    text = Text(f"{sign} {plain_line(interrupt.title, 400)}  ({interrupt.id})", "bold yellow")
     for number, option in enumerate(interrupt.options, start=1):
         mark = "  (default)" if option == interrupt.default else ""
-        text.append(f"\n   {number}. {printable(option)}{mark}", "yellow")
+        text.append(f"\n  {number}. {plain_line(option, 400)}{mark}", "yellow")
     return text
+
+
+def answer_words(answer: Answer) -> str:
+    """An answer in a line: what, and who gave it."""
+    what = plain_line(answer.option or answer.text)
+    if answer.action == "cancel":
+        what = "cancelled"
+    elif answer.action == "modify":
+        what = f"new instructions: {what}"
+    return f"{what} (by {answer.by})"
+
+
+def _command_lines(command: str, most: int) -> list[str]:
+    lines = some_lines(command, most)
+    if most == 1 and len(lines) > 1:
+        return [f"{plain_line(lines[0])} … (+{len(plain(command).strip().splitlines()) - 1} lines)"]
+    return lines

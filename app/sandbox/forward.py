@@ -9,6 +9,8 @@ from pathlib import Path
 
 import paramiko
 
+from app.sandbox.ssh_eof import end_input
+
 _PIECE = 65536
 
 
@@ -46,4 +48,4 @@ def _to_guest(connection: socket.socket, channel: paramiko.Channel) -> None:
         while data := connection.recv(_PIECE):
             channel.sendall(data)
     with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
-        channel.shutdown_write()
+        end_input(channel)

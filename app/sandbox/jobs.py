@@ -18,6 +18,7 @@ from app.domain.errors import SandboxError
 from app.domain.ports import GuestUser, Stream
 from app.sandbox.channel import Channel
 from app.sandbox.control_port import ControlPort
+from app.sandbox.ssh_eof import end_input
 
 KILL_GRACE = 2.0
 _COMMAND_LIMIT = 8500  # dropbear refuses a command above 9000 bytes
@@ -125,7 +126,7 @@ class Jobs:
         with channel_errors("send data"):
             started.channel.settimeout(timeout)
             started.channel.sendall(data)
-            started.channel.shutdown_write()
+            end_input(started.channel)
         ended = self.collect(started, lambda _, piece: output.extend(piece), timeout, threading.Event())
         if ended.status != 0:
             words = output.decode("utf-8", "replace").strip()[-500:]

@@ -12,6 +12,7 @@ import paramiko
 
 from app.domain.errors import SandboxError
 from app.sandbox.jobs import Jobs, StartedJob
+from app.sandbox.ssh_eof import end_input
 from app.sandbox.threads import in_thread, post
 
 LINE_LIMIT = 64 * 2**20
@@ -62,7 +63,7 @@ def _copy_in(source: socket.socket, channel: paramiko.Channel) -> None:
         while data := source.recv(_PIECE):
             channel.sendall(data)
     with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
-        channel.shutdown_write()
+        end_input(channel)
 
 
 def _copy_out(channel: paramiko.Channel, target: socket.socket) -> None:

@@ -13,6 +13,7 @@ from app.domain.errors import SandboxError
 from app.domain.ports import CommandResult, GuestUser, OutputSink, Stream
 from app.sandbox.jobs import Ended, Job, Jobs
 from app.sandbox.process import SshProcess
+from app.sandbox.ssh_eof import end_input
 from app.sandbox.threads import in_thread, post
 
 _FILE_SECONDS = 120.0
@@ -31,7 +32,7 @@ class Shell:
 
         def whole() -> Ended:
             started = self._jobs.start(job)
-            started.channel.shutdown_write()
+            end_input(started.channel)
             return self._jobs.collect(started, output.take, timeout, abandoned)
 
         try:

@@ -21,6 +21,7 @@ from app.domain.errors import HostError, SandboxError
 from app.domain.ports import MirrorReport
 from app.sandbox.jobs import Job, Jobs, channel_errors
 from app.sandbox.listing import FIND, Entry, parse_listing, printable
+from app.sandbox.ssh_eof import end_input
 from app.sandbox.tar_stream import read_members
 from app.sandbox.tree import Parts, Refused, Tree
 
@@ -59,7 +60,7 @@ class Workspace:
             started.channel.settimeout(_SECONDS)
             with started.channel.makefile("wb", 2**18) as file:
                 pushed = _write_archive(source, file)
-            started.channel.shutdown_write()
+            end_input(started.channel)
         ended = self._jobs.collect(started, lambda _, piece: output.extend(piece), _SECONDS, threading.Event())
         if ended.status != 0:
             words = output.decode("utf-8", "replace").strip()[-500:]
@@ -121,7 +122,7 @@ class Workspace:
         files = size = 0
         with contextlib.closing(started.channel), channel_errors("mirror the workspace"):
             started.channel.settimeout(_SECONDS)
-            started.channel.shutdown_write()
+            end_input(started.channel)
             for member in read_members(_reader(started.channel), limit):
                 entry = wanted.pop(member.name, None)
                 if entry is None or member.size > self._limits.file_bytes:

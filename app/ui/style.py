@@ -118,6 +118,7 @@ QPushButton[kind="attention"] {
 QPushButton[kind="attention"]:focus { border: 2px solid $text; min-height: 22px; padding: 0 10px; }
 QWidget#attention[failed="true"] QPushButton { background: $red_ink; color: $red_ground; }
 QFrame#rule { background: $border; border: none; }
+QFrame#held-message { background: $sunken; border: 1px solid $border; border-radius: 8px; }
 QFrame#outcome { background: $green_ground; border: none; border-radius: 8px; }
 QMessageBox { background: $surface; }
 """)

@@ -7,6 +7,7 @@ from datetime import datetime
 from app.domain.envelope import USER
 from app.domain.events import AgentStatus
 from app.domain.interrupt import Answer, Interrupt, InterruptKind, InterruptState
+from app.domain.text import first_line
 
 _KINDS = {
     InterruptKind.USER_INPUT: "Question",
@@ -36,6 +37,18 @@ def kind_word(kind: InterruptKind) -> str:
 def kind_verb(kind: InterruptKind) -> str:
     """What the agent does by raising it, after its name."""
     return _VERBS[kind]
+
+
+def wants_answer(interrupt: Interrupt) -> bool:
+    """Whether somebody or something waits for the user: all but reports, even when the agent itself works on."""
+    return interrupt.blocking or interrupt.kind is not InterruptKind.PROGRESS_REPORT
+
+
+def call_words(interrupt: Interrupt) -> str:
+    """Who needs the user for what, in one line."""
+    title = first_line(interrupt.title, 300)
+    # An approval's title names the agent and its wish already.
+    return title if interrupt.kind is InterruptKind.APPROVAL else f"{interrupt.agent} {_VERBS[interrupt.kind]}: {title}"
 
 
 def cause_words(cause: str) -> str:

@@ -32,8 +32,8 @@ def screen() -> Iterator[str]:
     server.wait(10)
 
 
-def test_the_rehearsal_by_clicks(team: TeamOnDisk, screen: str, tmp_path: Path) -> None:
-    pictures = Path(os.environ.get("SKERRY_SCREENSHOTS") or tmp_path / "pictures") / "rehearsal"
+def test_the_rehearsal_by_clicks(team: TeamOnDisk, screen: str) -> None:
+    pictures = Path(os.environ.get("SKERRY_SCREENSHOTS") or ROOT / "build" / "screenshots") / "rehearsal"
     environment = os.environ | {"DISPLAY": screen, "QT_QPA_PLATFORM": "xcb", "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "tests.e2e.window_user", str(team.folder), str(pictures)]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=500, check=False)

@@ -1,7 +1,7 @@
 """A user of the window: looks every quarter of a second, and clicks where the window asks for him.
 
-Run as a process of its own on a virtual screen: ``python -m tests.e2e.window_user PROJECT PICTURES``. It knows the window
-by the names of its widgets only, as an accessibility tool would.
+Run as a process of its own on a virtual screen: ``python -m tests.e2e.window_user PROJECT PICTURES``. It knows the
+window by the names of its widgets only, as an accessibility tool would.
 """
 
 from __future__ import annotations

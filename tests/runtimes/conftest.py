@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,9 +13,8 @@ import pytest
 
 from app.config import Paths
 from app.domain.ports import PermissionAsked, Said, ToolActivity
+from app.sandbox.packs import PackBuilder
 from tests.runtimes.host import HostSandbox
-
-RECIPE = Path(__file__).parents[2] / "vm_images" / "packs" / "codex"
 
 
 @dataclass
@@ -75,20 +73,17 @@ async def sandbox(tmp_path: Path) -> AsyncIterator[HostSandbox]:
 
 
 @pytest.fixture(scope="session")
-def codex_pack() -> Path:
-    """The codex pack as a folder: the one named by SKERRY_TEST_CODEX_PACK, or built once from its recipe with npm."""
+def codex_pack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The codex pack as a folder of this host: what is on the disk that the machines see, built when it is missing."""
     named = os.environ.get("SKERRY_TEST_CODEX_PACK")
     if named:
-        return Path(named)
-    if shutil.which("npm") is None:
-        pytest.skip("npm is needed to build the codex tool pack")
-    lock = (RECIPE / "package-lock.json").read_bytes() + (RECIPE / "layout.sh").read_bytes()
-    pack = Paths.from_environment().images / "tests" / f"codex-{zlib.crc32(lock):08x}"
-    if not pack.is_dir():
-        staging = pack.with_suffix(f".{os.getpid()}")
-        shutil.copytree(RECIPE, staging)
-        npm = ["npm", "ci", "--ignore-scripts", "--omit=dev", "--no-audit", "--no-fund"]
-        subprocess.run(npm, cwd=staging, check=True, capture_output=True)
-        subprocess.run(["sh", str(staging / "layout.sh")], cwd=staging, check=True)
-        staging.rename(pack)
-    return pack
+        yield Path(named)
+        return
+    paths = Paths.from_environment()
+    disk = PackBuilder(paths.images, paths.packs).ensure("codex", print).disk
+    folder = tmp_path_factory.mktemp("pack")
+    debugfs = shutil.which("debugfs", path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
+    assert debugfs is not None, "e2fsprogs is missing"
+    subprocess.run([debugfs, "-R", f"rdump / {folder}", str(disk)], check=True, capture_output=True)
+    yield folder
+    shutil.rmtree(folder)

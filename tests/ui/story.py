@@ -149,10 +149,11 @@ class Story:
         options: tuple[str, ...] = (),
         default: str = "",
         kind: InterruptKind = InterruptKind.USER_INPUT,
+        message_id: str | None = None,
     ) -> str:
-        """An interrupt; all but reports make the agent wait."""
+        """An interrupt; the agent works on when it only reports, or when a message of its is held."""
         name = f"i-{self.run[-1]}{len(self.told):04d}"
-        blocking = kind is not InterruptKind.PROGRESS_REPORT
+        blocking = kind is not InterruptKind.PROGRESS_REPORT and message_id is None
         interrupt = Interrupt(
             id=name,
             agent=agent,
@@ -162,6 +163,7 @@ class Story:
             options=options,
             default=default,
             blocking=blocking,
+            message_id=message_id,
             raised_at=self.at,
         )
         self.tell(ev.InterruptRaised, agent, interrupt=interrupt)

@@ -91,3 +91,6 @@ def test_old_facts_are_let_go(console: TestDesk, qtbot: QtBot, monkeypatch: pyte
     console.catch_up()
     assert len(console.window.book.facts(blueprint.OWNER)) == 20
     assert console.window.book.dropped(blueprint.OWNER) > 0
+    console.window.open_console(blueprint.OWNER)
+    console.window.console.pane.reload()
+    assert "left out here, kept in the journal" in settle(console, qtbot).strip().splitlines()[0]

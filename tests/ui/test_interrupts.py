@@ -218,3 +218,23 @@ def test_without_an_engine_nothing_can_be_answered(desk: TestDesk, qtbot: QtBot)
     assert "engine is not running" in find(desk, QLabel, "interrupt-status").text()
     desk.actions.connect_engine()
     qtbot.waitUntil(find(desk, QPushButton, "interrupt-option-0").isEnabled)
+
+
+def test_a_held_message_is_shown_and_decided(panel: TestDesk, qtbot: QtBot) -> None:
+    message = panel.story.send(blueprint.OWNER, blueprint.DEV, "Please", "Implement <b>it</b>")
+    approval = panel.story.ask(
+        blueprint.OWNER,
+        "product-owner-agent wants to write to dev-agent",
+        options=("Deliver once", "Refuse"),
+        kind=InterruptKind.APPROVAL,
+        message_id=message,
+    )
+    panel.catch_up()
+    assert panel.window.attention.isVisible()
+    assert panel.window.navigation.button(Page.INTERRUPTS).count == 1
+    panel.window.open_interrupt(approval)
+    held = find(panel, QLabel, "interrupt-held")
+    assert held.isVisible() and held.text() == "Implement <b>it</b>"
+    press(panel, qtbot, "interrupt-option-0")
+    qtbot.waitUntil(lambda: bool(panel.commands.answers))
+    assert panel.commands.answers == [(approval, Answer(option="Deliver once"))]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from app.config import Paths
 from app.domain import events as ev
 from app.domain.board import Board
@@ -143,3 +145,44 @@ def test_what_an_agent_writes_cannot_steer(paths: Paths) -> None:
     told.story.say(DEV, 1, "all \x1b[2Jgood \u202etxt.exe")
     told.story.tell(ev.ToolStarted, DEV, turn=1, call_id="c", title="x\u202ey", command="")
     assert [piece.text for piece in told.pieces()] == ["all \ufffd[2Jgood \ufffdtxt.exe", "x\ufffdy"]
+
+
+def test_arguments_of_a_tool_are_folded(paths: Paths) -> None:
+    told = Told(paths)
+    title = 'tracker: create_ticket {"recipient": "dev-agent", "body": "one\\ntwo"}'
+    told.story.tell(ev.ToolStarted, DEV, turn=1, call_id="c", title=title, tool_kind="execute")
+    pieces = told.pieces()
+    assert [(piece.role, piece.text) for piece in pieces] == [
+        (Role.HEAD, "tracker: create_ticket"),
+        (Role.ASIDE, '{"recipient": "dev-agent", "body": "one\\ntwo"}'),
+        (Role.BODY, '{"recipient": "dev-agent", "body": "one\\ntwo"}'),
+    ]
+    assert pieces[0].entry.folded
+
+
+def test_a_long_command_is_folded_a_short_one_is_not(paths: Paths) -> None:
+    told = Told(paths)
+    told.story.begin_command(DEV, 1, "cat <<END\na\nEND")
+    assert told.lines() == ["head: $ cat <<END", "body: a\nEND"]
+    told.story.begin_command(DEV, 1, "cat <<END\n" + "line\n" * 40 + "END")
+    assert told.lines()[:2] == ["head: $ cat <<END", "aside: and 41 more lines"]
+
+
+@pytest.mark.parametrize("title", ['skerry: send_message {"recipient": "x"}', "mcp__skerry__send_message"])
+def test_own_tools_are_told_by_what_they_did(paths: Paths, title: str) -> None:
+    told = Told(paths)
+    told.story.tell(ev.ToolStarted, DEV, turn=1, call_id="c1", title=title, tool_kind="execute")
+    told.story.send(DEV, TEST, "Hello", "…")
+    told.story.tell(ev.ToolOutput, DEV, turn=1, call_id="c1", text="Accepted as m-1.")
+    told.story.tell(ev.ToolEnded, DEV, turn=1, call_id="c1", status="completed", output="Accepted as m-1.")
+    assert told.lines() == ["head: Message to test-agent: Hello"]
+    told.story.tell(ev.ToolStarted, DEV, turn=1, call_id="c2", title=title)
+    told.story.tell(ev.ToolEnded, DEV, turn=1, call_id="c2", status="failed", output="there is no agent x")
+    assert told.lines() == ["head: send_message was refused: there is no agent x"]
+
+
+def test_reading_tools_are_told_in_a_line(paths: Paths) -> None:
+    told = Told(paths)
+    told.story.tell(ev.ToolStarted, DEV, turn=1, call_id="c", title='skerry: memory_search {"query": "umlauts"}')
+    told.story.tell(ev.ToolEnded, DEV, turn=1, call_id="c", status="completed", output="…")
+    assert told.lines() == ['head: Searches its memory for "umlauts"']

@@ -88,6 +88,19 @@ def test_folded_text_is_hidden_until_asked_for(view: TranscriptView, qtbot: QtBo
     view.grab()
 
 
+def test_unfolding_a_command_leaves_its_output_where_it_is(view: TranscriptView, qtbot: QtBot) -> None:
+    entry = Entry(EntryKind.COMMAND, BEGIN, folds=True, folded=True)
+    show(
+        view, qtbot, [piece(entry, Role.HEAD, "$ cat"), piece(entry, Role.BODY, "a"), piece(entry, Role.OUTPUT, "out")]
+    )
+    assert shown(view) == ["$ cat", "out"]
+    assert view.toggle(view.document().findBlockByNumber(1))
+    assert shown(view) == ["$ cat", "a", "out"]
+    assert view.toggle(view.document().findBlockByNumber(1))
+    assert shown(view) == ["$ cat", "out"]
+    view.grab()
+
+
 def test_it_follows_the_end_until_the_user_scrolls_up(view: TranscriptView, qtbot: QtBot) -> None:
     bar = view.verticalScrollBar()
     show(view, qtbot, command("\n".join(f"line {number}" for number in range(200))))

@@ -133,7 +133,7 @@ def _behind(view: TranscriptView, painter: QPainter, group: list[Line]) -> None:
     if entry.kind is EntryKind.COMMAND:
         # A card that goes on beyond the viewport has no round corners there.
         top -= 6 if view.ledger.starts(group[0].block) else 40
-        bottom += 6 if view.ledger.entry(group[-1].block.next()) is not entry else 40
+        bottom += 6 if view.ledger.entry(_next_visible(group[-1].block)) is not entry else 40
         _card(view, painter, QRectF(1, top, view.viewport().width() - 2, bottom - top), entry)
     elif entry.kind is EntryKind.TURN and view.ledger.starts(group[0].block):
         y = int(top) - 7
@@ -143,6 +143,13 @@ def _behind(view: TranscriptView, painter: QPainter, group: list[Line]) -> None:
         if bodies:
             height = int(bodies[-1].bottom() - bodies[0].top())
             painter.fillRect(3, int(bodies[0].top()), 2, height, view.theme.color("strong_border"))
+
+
+def _next_visible(block: QTextBlock) -> QTextBlock:
+    block = block.next()
+    while block.isValid() and not block.isVisible():
+        block = block.next()
+    return block
 
 
 def _card(view: TranscriptView, painter: QPainter, box: QRectF, entry: Entry) -> None:

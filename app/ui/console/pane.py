@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QStackedWidget, QVBoxLay
 from app.domain.board import AgentView, Board
 from app.domain.events import Event
 from app.ui.console.book import TranscriptBook
-from app.ui.console.entries import Piece
+from app.ui.console.entries import Entry, EntryKind, Piece, Role, piece
 from app.ui.console.transcriber import Transcriber
 from app.ui.console.view import TranscriptView
 from app.ui.theme import Theme
@@ -66,6 +66,12 @@ class ConsolePane(QWidget):
         self._transcriber = Transcriber(self._agent, self._book.board.messages)
         self.view.begin()
         facts = self._book.facts(self._agent)
+        dropped = self._book.dropped(self._agent)
+        if dropped:
+            entry = Entry(EntryKind.NOTE, facts[0].at)
+            self.view.append(
+                [piece(entry, Role.HEAD, f"{plural(dropped, 'earlier fact')} left out here, kept in the journal")]
+            )
         self._append(facts)
         self._stack.setCurrentWidget(self.view if facts else self._empty)
 

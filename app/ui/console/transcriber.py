@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from app.domain import events as ev
+from app.domain.actions import ACTIONS
 from app.domain.board import MessageView
 from app.domain.envelope import Envelope, MessageState
 from app.domain.events import ENDED, AgentStatus, Event
@@ -14,6 +16,15 @@ from app.ui.console.ansi import AnsiParser
 from app.ui.console.entries import Entry, EntryKind, Piece, Progress, Role, piece
 from app.ui.wording import answer_words, cause_words, duration, kind_verb, person, plural, precise, size, state_word
 
+_OWN_TOOL = re.compile(rf"(?:mcp__skerry__|skerry: ?)({'|'.join(action.name for action in ACTIONS)})\b")
+"""As Codex and as Claude Code name a tool of the gateway."""
+_READING = {
+    "memory_read": "Reads its memory",
+    "memory_search": "Searches its memory",
+    "read_inbox": "Looks into its inbox",
+}
+_LONG_COMMAND = 8
+"""A command with more lines than these, a file written by hand say, is folded."""
 _NO_ANSWER = "no longer open"
 
 
@@ -34,6 +45,7 @@ class Transcriber:
         self._agent = agent
         self._messages = messages
         self._calls: dict[str, _Call] = {}
+        self._own_calls: dict[str, str] = {}
         self._last: Entry | None = None
         self._writers: Mapping[type[ev.Fact], Callable[[Event], list[Piece]]] = self._table()
 
@@ -95,23 +107,42 @@ class Transcriber:
 
     # -- tool calls ------------------------------------------------------------------------------------------------
     def _tool_started(self, event: ev.ToolStarted) -> list[Piece]:
+        own = _OWN_TOOL.match(event.title)
+        if own is not None and not event.command:
+            return self._own_tool(event, own.group(1), event.title[own.end() :])
         return self._open_call(event, event.call_id, event.command, event.title)
 
     def _open_call(self, event: Event, call_id: str, command: str, title: str) -> list[Piece]:
-        shown = printable(command.strip() or title.strip() or "tool call")
-        entry = Entry(EntryKind.COMMAND, event.at, first_line(shown), progress=Progress.RUNNING)
+        first, rest = _head_and_rest(printable(command.strip()), printable(title.strip()))
+        lines = rest.count("\n") + 1 if rest else 0
+        folds = not command.strip() or lines > _LONG_COMMAND
+        folds = folds and bool(rest)
+        entry = Entry(EntryKind.COMMAND, event.at, first, folds=folds, folded=folds, progress=Progress.RUNNING)
         self._calls[call_id] = _Call(entry)
         self._last = entry
-        first, _, rest = shown.partition("\n")
-        head = piece(entry, Role.HEAD, ("$ " if command.strip() else "") + first)
-        return [head, piece(entry, Role.BODY, rest)] if rest else [head]
+        pieces = [piece(entry, Role.HEAD, ("$ " if command.strip() else "") + first)]
+        if folds:
+            aside = f"and {lines} more lines" if command.strip() else first_line(rest, 90)
+            pieces.append(piece(entry, Role.ASIDE, aside, fresh=False))
+        return [*pieces, piece(entry, Role.BODY, rest)] if rest else pieces
+
+    def _own_tool(self, event: ev.ToolStarted, name: str, arguments: str) -> list[Piece]:
+        """One of Skerry's tools: what it did is told by a fact of its own, what it only read is told here."""
+        self._own_calls[event.call_id] = name
+        return self._note(event, f"{_READING[name]}{_quoted(arguments)}") if name in _READING else []
 
     def _tool_output(self, event: ev.ToolOutput) -> list[Piece]:
+        if event.call_id in self._own_calls:
+            return []
         opened = [] if event.call_id in self._calls else self._open_call(event, event.call_id, "", "")
         return opened + self._output(self._calls[event.call_id], event.text)
 
     def _tool_ended(self, event: ev.ToolEnded) -> list[Piece]:
         pieces: list[Piece] = []
+        name = self._own_calls.pop(event.call_id, "")
+        if name:
+            why = first_line(event.output, 300)
+            return self._trouble(event, f"{name} was refused: {why}") if event.status == "failed" else []
         if event.call_id not in self._calls:
             pieces += self._open_call(event, event.call_id, event.command, event.title)
         call = self._calls.pop(event.call_id)
@@ -158,6 +189,8 @@ class Transcriber:
     def _sandbox(self, event: ev.SandboxChanged) -> list[Piece]:
         took = f" after {precise(event.seconds)}" if event.seconds and event.state == "ready" else ""
         text = f"Virtual machine {event.state}{took}" + (f": {event.note}" if event.note else "")
+        if event.state == "starting" and event.note:
+            text = f"Virtual machine: {event.note}"
         return self._trouble(event, text) if event.state == "lost" else self._note(event, text)
 
     def _accepted(self, event: ev.MessageAccepted) -> list[Piece]:
@@ -208,6 +241,21 @@ class Transcriber:
 
     def _trouble(self, event: Event, text: str) -> list[Piece]:
         return [piece(Entry(EntryKind.TROUBLE, event.at), Role.HEAD, _one_line(text))]
+
+
+def _quoted(arguments: str) -> str:
+    """The words of a search, when there are some."""
+    found = re.search(r'"query": ?("(?:[^"\\]|\\.)*")', arguments)
+    return f" for {found.group(1)}" if found is not None else ""
+
+
+def _head_and_rest(command: str, title: str) -> tuple[str, str]:
+    """A command's first line and the others; a tool's name and its arguments, which follow it as JSON."""
+    if command:
+        first, _, rest = command.partition("\n")
+        return first, rest
+    name, brace, arguments = title.partition(" {")
+    return (first_line(name) or "tool call", "{" + arguments) if brace else (first_line(title) or "tool call", "")
 
 
 def _folding(kind: EntryKind, event: Event, caption: str, text: str) -> list[Piece]:

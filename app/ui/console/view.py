@@ -155,8 +155,9 @@ class TranscriptView(QPlainTextEdit):
     def _show_lines(self, head: QTextBlock, entry: Entry) -> None:
         block = head.next()
         while block.isValid() and self.ledger.entry(block) is entry:
-            block.setVisible(not entry.folded)
-            block.setLineCount(0 if entry.folded else max(1, block.layout().lineCount()))
+            if self.ledger.role(block) is Role.BODY:
+                block.setVisible(not entry.folded)
+                block.setLineCount(0 if entry.folded else max(1, block.layout().lineCount()))
             block = block.next()
         end = block.position() if block.isValid() else self.document().characterCount()
         was_following, self.following = self.following, False

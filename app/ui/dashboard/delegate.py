@@ -63,7 +63,10 @@ class AgentDelegate(QStyledItemDelegate):
         upper, lower = two_lines(rect)
         painter.setFont(self._small)
         paint_chip(painter, upper, state_word(view.state), self._theme.tokens.agent(view.state))
-        reason = printable(first_line(view.reason))
+        # What it achieved stands beside it, with more room.
+        reason = (
+            "finished its task" if view.summary and view.reason == view.summary else printable(first_line(view.reason))
+        )
         draw_text(painter, lower, reason, self._small, self._theme.color("muted"))
 
     def _activity(self, painter: QPainter, rect: QRect, view: AgentView) -> None:

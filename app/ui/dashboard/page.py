@@ -51,6 +51,7 @@ class DashboardPage(QWidget):
         self.sorter.setSourceModel(self.model)
         self.pane = ConsolePane(theme, book, "dashboard")
         self.empty = EmptyState(theme, "dashboard", "No agents yet", "")
+        self._settled = False
         self._filter = QLineEdit()
         self._table = QTableView()
         self._stack = QStackedWidget()
@@ -61,15 +62,17 @@ class DashboardPage(QWidget):
         layout.addWidget(self._stack)
         self.setFocusProxy(self._table)
 
-    def show_board(self, board: Board) -> None:
-        """Bring rows and the pane up to date; selection and scroll stay."""
+    def show_board(self, board: Board, *, caught_up: bool = True) -> None:
+        """Bring rows and the pane up to date; selection and scroll stay once all that was recorded is ``caught_up``."""
         self.model.show_board(board)
         self._filter.setVisible(len(board.agents) >= MANY_AGENTS)
         self._stack.setCurrentIndex(1 if board.agents else 0)
-        if board.agents and not self._table.selectionModel().hasSelection():
+        if board.agents and not (self._settled and self._table.selectionModel().hasSelection()):
             # The agent that needs the user most, until the user picks one.
             first = self.sorter.index(0, 0).data(VIEW_ROLE)
-            self.show_agent(self.pane.agent if self.pane.agent in board.agents else first.id if first else "")
+            keep = self._settled and self.pane.agent in board.agents
+            self.show_agent(self.pane.agent if keep else first.id if first else "")
+            self._settled = caught_up
         self.pane.show_board(board)
 
     def show_agent(self, agent: str) -> None:
@@ -136,6 +139,7 @@ class DashboardPage(QWidget):
         table.setMinimumHeight(36 + ROW_HEIGHT)
         table.selectionModel().currentRowChanged.connect(self._row_changed)
         table.activated.connect(self._activated)
+        table.clicked.connect(self._picked)
 
     def _set_up_header(self, header: QHeaderView) -> None:
         header.setHighlightSections(False)
@@ -149,6 +153,9 @@ class DashboardPage(QWidget):
         if isinstance(view, AgentView):
             self.pane.show_agent(view.id)
             self.chosen.emit(view.id)
+
+    def _picked(self) -> None:
+        self._settled = True
 
     def _activated(self, index: QModelIndex) -> None:
         view = index.data(VIEW_ROLE)

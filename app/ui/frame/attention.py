@@ -15,7 +15,7 @@ from app.ui.theme import Theme
 from app.ui.typography import SPACE
 from app.ui.widgets.buttons import button
 from app.ui.widgets.labels import ElidedLabel, label, style_label
-from app.ui.wording import kind_verb
+from app.ui.wording import call_words, wants_answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +31,11 @@ class Call:
 
 def call_of(board: Board) -> Call | None:
     """The most urgent reason to call the user: a question that blocks, then an agent that failed."""
-    blocking = [item for item in board.open_interrupts if item.blocking]
+    waiting = [item for item in board.open_interrupts if wants_answer(item)]
     failed = [view for view in board.agents.values() if view.state is AgentStatus.FAILED]
-    more = len(blocking) + len(failed) - 1
-    if blocking:
-        item = blocking[0]
-        return Call(f"{item.agent} {kind_verb(item.kind)}: {first_line(item.title, 300)}", more, interrupt=item.id)
+    more = len(waiting) + len(failed) - 1
+    if waiting:
+        return Call(call_words(waiting[0]), more, interrupt=waiting[0].id)
     if failed:
         reason = first_line(failed[0].reason, 300) or "no reason was given"
         return Call(f"{failed[0].id} failed: {reason}", more, agent=failed[0].id, failed=True)

@@ -33,7 +33,7 @@ from app.ui.frame.status_strip import LEAVING, StatusStrip
 from app.ui.interrupts.page import InterruptsPage
 from app.ui.messages.page import MessagesPage
 from app.ui.theme import Theme, ThemeChoice
-from app.ui.wording import plural
+from app.ui.wording import plural, wants_answer
 
 _NARROW = 1100
 
@@ -109,7 +109,7 @@ class MainWindow(QMainWindow):
         self.book.take_in(advance)
         self.messages.take_in(advance)
         self.interrupts.take_in(advance)
-        self.dashboard.show_board(board)
+        self.dashboard.show_board(board, caught_up=self._feed.caught_up)
         self.console.show_board(board)
         self.header.show_board(board, self._feed.ended_at)
         self.attention.show_board(board)
@@ -118,12 +118,11 @@ class MainWindow(QMainWindow):
             self._focus_page()
 
     def _show_counts(self, board: Board) -> None:
-        blocking = sum(1 for item in board.open_interrupts if item.blocking)
-        waiting = blocking or len(board.open_interrupts)
+        waiting = sum(1 for item in board.open_interrupts if wants_answer(item))
         self.navigation.button(Page.DASHBOARD).show_count(len(board.agents))
         self.navigation.button(Page.MESSAGES).show_count(len(board.messages))
-        self.navigation.button(Page.INTERRUPTS).show_count(waiting, urgent=blocking > 0)
-        self.setWindowTitle(f"{f'({blocking}) ' if blocking else ''}{self._project.name} — Skerry")
+        self.navigation.button(Page.INTERRUPTS).show_count(waiting or len(board.open_interrupts), urgent=waiting > 0)
+        self.setWindowTitle(f"{f'({waiting}) ' if waiting else ''}{self._project.name} — Skerry")
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """A narrower navigation in a narrow window."""

@@ -12,6 +12,7 @@ from app.domain.text import first_line, printable
 from app.ui.typography import SPACE, base_font
 from app.ui.widgets.buttons import button
 from app.ui.widgets.labels import label
+from app.ui.wording import wants_answer
 
 MAX_KEYS = 9
 
@@ -92,7 +93,7 @@ class AnswerForm(QWidget):
         if option or text:
             return Answer(option=option, text=text)
         # A report needs no words: it is enough that it was seen.
-        return Answer() if not item.blocking else None
+        return None if wants_answer(item) else Answer()
 
     def _written(self) -> str:
         return self._text.toPlainText().strip()
@@ -129,7 +130,8 @@ class AnswerForm(QWidget):
         assert self._interrupt is not None
         shown = printable(option).replace("&", "&&")
         key = f"{number + 1}   " if number < MAX_KEYS else ""
-        default = "   (the agent’s choice)" if option == self._interrupt.default else ""
+        whose = "suggested" if self._interrupt.kind is InterruptKind.APPROVAL else "the agent’s choice"
+        default = f"   ({whose})" if option == self._interrupt.default else ""
         made = button(f"{key}{shown}{default}", f"interrupt-option-{number}", kind="option", tip="Answer with this")
         made.setCheckable(True)
         made.setEnabled(self._enabled)
@@ -161,7 +163,7 @@ class AnswerForm(QWidget):
 def _placeholder(interrupt: Interrupt) -> str:
     if interrupt.kind is InterruptKind.APPROVAL:
         return "A note that goes with your decision (optional)"
-    if not interrupt.blocking:
+    if not wants_answer(interrupt):
         return "Reply to the report (optional)"
     return "Or answer in your own words" if interrupt.options else "Your answer"
 

@@ -17,7 +17,7 @@ from app.ui.tokens import Tokens, Tone
 from app.ui.typography import base_font, scaled
 from app.ui.widgets.chips import paint_dot
 from app.ui.widgets.painting import RIGHT, Index, draw_text, paint_ground
-from app.ui.wording import duration, kind_word, outcome_words, time_of_day
+from app.ui.wording import duration, kind_word, outcome_words, time_of_day, wants_answer
 
 _ROW = 68
 _HEADING = 36
@@ -78,4 +78,4 @@ def kind_tone(tokens: Tokens, item: Interrupt) -> Tone:
     """The hue of an interrupt: what blocks is warmer than what only tells."""
     if item.kind is InterruptKind.DEBUG_REQUEST:
         return tokens.red
-    return tokens.amber if item.blocking else tokens.blue
+    return tokens.amber if wants_answer(item) else tokens.blue

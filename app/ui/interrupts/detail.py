@@ -19,7 +19,7 @@ from app.ui.typography import SPACE
 from app.ui.widgets.buttons import button
 from app.ui.widgets.chips import Chip
 from app.ui.widgets.labels import ElidedLabel, label, selectable, style_label
-from app.ui.wording import date_and_time, duration, kind_word, outcome_words
+from app.ui.wording import date_and_time, duration, kind_word, outcome_words, wants_answer
 
 _MAX_WIDTH = 90 * SPACE
 
@@ -45,6 +45,7 @@ class InterruptDetail(QWidget):
         style_label(self._when, tone="muted")
         self._console = button("Console", "interrupt-console", kind="link", tip="What led to this")
         self._body = selectable(label(wrap=True))
+        self._held = selectable(label(wrap=True))
         self.form = AnswerForm()
         self._settled_caption = label("Your answer", tone="faint", scale=0.9)
         self._settled = selectable(label(scale=1.1, wrap=True))
@@ -61,8 +62,11 @@ class InterruptDetail(QWidget):
         """What is shown."""
         return self._shown
 
-    def show_interrupt(self, interrupt: Interrupt | None) -> None:
-        """Show an interrupt; what was typed for it stays when only its facts changed."""
+    def show_interrupt(self, interrupt: Interrupt | None, held: str = "") -> None:
+        """Show an interrupt, and the text of the message that it holds back, if it does.
+
+        What was typed for it stays when only its facts changed.
+        """
         before, self._shown = self._shown, interrupt
         if interrupt is None:
             return
@@ -70,6 +74,8 @@ class InterruptDetail(QWidget):
             self._title.setText(printable(interrupt.title))
             self._body.setText(printable(interrupt.body))
             self._body.setVisible(bool(interrupt.body.strip()))
+            self._held.setText(printable(held))
+            self._held_box.setVisible(bool(held.strip()))
             self.form.ask(interrupt)
             self._area.verticalScrollBar().setValue(0)
         self.refresh()
@@ -115,9 +121,8 @@ class InterruptDetail(QWidget):
     def _age(self, item: Interrupt) -> str:
         if item.state is not InterruptState.OPEN:
             return f"asked {date_and_time(item.raised_at)}"
-        waits = "waiting" if item.blocking else "told you"
         age = duration((self._now() - item.raised_at).total_seconds())
-        return f"{waits} for {age}" if item.blocking else f"{waits} {age} ago"
+        return f"waiting for {age}" if wants_answer(item) else f"told you {age} ago"
 
     def _give(self, answer: Answer) -> None:
         item = self._shown
@@ -141,6 +146,7 @@ class InterruptDetail(QWidget):
             ("body", self._body),
             ("outcome", self._settled),
             ("error", self._error),
+            ("held", self._held),
         ):
             part.setObjectName(f"interrupt-{name}")
         self._status.setObjectName("interrupt-status")
@@ -155,6 +161,7 @@ class InterruptDetail(QWidget):
         column.addWidget(self._title)
         column.addSpacing(SPACE // 2)
         column.addWidget(self._body)
+        column.addWidget(self._message_box())
         column.addSpacing(SPACE)
         column.addWidget(self.form)
         column.addWidget(self._outcome_box())
@@ -177,6 +184,16 @@ class InterruptDetail(QWidget):
         row.addWidget(self._when, 1)
         row.addWidget(self._console)
         return row
+
+    def _message_box(self) -> QWidget:
+        self._held_box = QFrame()
+        self._held_box.setObjectName("held-message")
+        box = QVBoxLayout(self._held_box)
+        box.setContentsMargins(2 * SPACE, int(1.5 * SPACE), 2 * SPACE, int(1.5 * SPACE))
+        box.setSpacing(SPACE // 2)
+        box.addWidget(label("The message that waits", tone="faint", scale=0.9))
+        box.addWidget(self._held)
+        return self._held_box
 
     def _outcome_box(self) -> QWidget:
         self._settled_box = QFrame()

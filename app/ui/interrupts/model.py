@@ -14,7 +14,7 @@ from app.domain.board import Board
 from app.domain.interrupt import Interrupt, InterruptState
 from app.domain.text import printable
 from app.ui.feed import Advance
-from app.ui.wording import kind_word, outcome_words
+from app.ui.wording import kind_word, outcome_words, wants_answer
 
 Index = QModelIndex | QPersistentModelIndex
 ITEM_ROLE = Qt.ItemDataRole.UserRole + 1
@@ -174,4 +174,8 @@ def _rank(item: Item) -> tuple[int, int, float]:
     if isinstance(item, Heading):
         return section, -1, 0.0
     age = item.raised_at.timestamp()
-    return (section, int(not item.blocking), age) if section is Section.OPEN else (section, 0, -age)
+    return (
+        (section, int(not item.blocking) + int(not wants_answer(item)), age)
+        if section is Section.OPEN
+        else (section, 0, -age)
+    )

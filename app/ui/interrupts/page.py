@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from PySide6.QtCore import QEvent, QModelIndex, QObject, Qt, QTimer, Signal
 from PySide6.QtGui import QKeyEvent, QKeySequence, QResizeEvent, QShortcut
 from PySide6.QtWidgets import QAbstractItemView, QFrame, QListView, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
+from app.domain.board import MessageView
 from app.domain.interrupt import Interrupt
 from app.ui.feed import Advance
 from app.ui.fleet_actions import FleetActions
@@ -33,6 +34,7 @@ class InterruptsPage(QWidget):
         self.setObjectName("page")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self._theme = theme
+        self._messages: Mapping[str, MessageView] = {}
         self.model = InterruptModel(self)
         self.sorter = InterruptSorter(self)
         self.sorter.use(self.model)
@@ -51,13 +53,14 @@ class InterruptsPage(QWidget):
 
     def take_in(self, advance: Advance) -> None:
         """Add what is new; the chosen one stays chosen although its row moves."""
+        self._messages = advance.board.messages
         self.model.take_in(advance)
         self._stack.setCurrentWidget(self._splitter if advance.board.interrupts else self._empty)
         if advance.restarted:
             self.detail.show_interrupt(None)
         if self._chosen() is None:
             self.show_first()
-        self.detail.show_interrupt(self._chosen())
+        self._show_chosen()
 
     def show_first(self) -> None:
         """Choose the most urgent one."""
@@ -120,7 +123,12 @@ class InterruptsPage(QWidget):
         return item if isinstance(item, Interrupt) else None
 
     def _row_changed(self, _current: QModelIndex, _previous: QModelIndex) -> None:
-        self.detail.show_interrupt(self._chosen())
+        self._show_chosen()
+
+    def _show_chosen(self) -> None:
+        chosen = self._chosen()
+        held = self._messages.get(chosen.message_id or "") if chosen is not None else None
+        self.detail.show_interrupt(chosen, held.envelope.body if held is not None else "")
 
     def _tick(self) -> None:
         if self.isVisible():

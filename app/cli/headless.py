@@ -1,0 +1,116 @@
+"""A run in the terminal: start or join it, tell its story, and say at the end how things stand."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from app.cli.follow import (
+    Follower,
+    Teller,
+    failures,
+    follow_to_the_end,
+    questions,
+    stop_and_see_the_end,
+)
+from app.cli.output import console, emit_json_line, plain_line, tell, width_of
+from app.cli.story import story_lines
+from app.config import Paths, Project
+from app.control import Control, engine_info, read_board
+from app.domain.board import Board
+from app.domain.events import Event
+from app.store.journal import JournalReader
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the user wants of a run; ``scenario`` is the path of a scripted model's scenario."""
+
+    scenario: str | None = None
+    until_idle: bool = False
+    answer_default: bool = False
+    as_json: bool = False
+
+
+def run_headless(project: Project, paths: Paths, wishes: Wishes) -> bool:
+    """Run the team and tell its story; True when no agent failed and nobody waits for the user.
+
+    Raises SkerryError when it cannot be started or followed. Ctrl-C only ends the following.
+    """
+    started: list[str] = []
+    try:
+        return asyncio.run(_run(project, paths, wishes, started))
+    except KeyboardInterrupt:
+        if started:
+            tell(
+                "The agents go on. Follow them again with 'skerry run --headless', end them with 'skerry stop --team'."
+            )
+        raise
+
+
+async def _run(project: Project, paths: Paths, wishes: Wishes, started: list[str]) -> bool:
+    ours = engine_info(paths) is None
+    control = await Control.connect(paths, progress=tell)
+    try:
+        joined = await control.running_run(project.fleet_id)
+        run = await control.run_fleet(project, rehearse=wishes.scenario)
+        started.append(run)
+        if joined:
+            tell(f"{project.name} is at work already: following run {run} from its beginning.")
+        tell(f"Temporal's window: {control.engine.temporal_ui}")
+        follower = Follower(paths, project.fleet_id, run, _teller(project, as_json=wishes.as_json))
+        try:
+            good = await _follow(follower, control, wishes)
+        finally:
+            follower.close()
+        if ours and wishes.until_idle and follower.board.outcome and not _others_at_work(paths, project.fleet_id):
+            await control.stop_engine()
+        return good
+    finally:
+        await control.close()
+
+
+async def _follow(follower: Follower, control: Control, wishes: Wishes) -> bool:
+    await follow_to_the_end(follower, control, until_idle=wishes.until_idle, answer_default=wishes.answer_default)
+    board = follower.board
+    waits, failed = questions(board), failures(board)
+    if wishes.until_idle and not waits and not board.outcome:
+        await stop_and_see_the_end(follower, control)
+    _say_who_waits(board)
+    for agent, reason in failed:
+        tell(f"{agent} failed: {plain_line(reason, 400)}", "red")
+        tell(f"remedy: see what it did with 'skerry console {agent}'; start again with 'skerry run'")
+    return not failed and not waits
+
+
+def _others_at_work(paths: Paths, fleet: str) -> list[str]:
+    """Other teams of this user that were started on the same engine and have not ended."""
+    reader = JournalReader(paths.journal_db)
+    try:
+        others = [other for other in reader.fleets() if other != fleet]
+    finally:
+        reader.close()
+    return [other for other in others if not read_board(paths, other).outcome]
+
+
+def _say_who_waits(board: Board) -> None:
+    if board.outcome:
+        return
+    for item in questions(board):
+        example = "1" if item.options else '"your answer"'
+        tell(f"{item.agent} waits for you: {plain_line(item.title)}", "bold yellow")
+        tell(f"  answer with: skerry answer {item.id} {example}")
+    if questions(board):
+        tell("The team stays at work. Follow it again with 'skerry run --headless', end it with 'skerry stop --team'.")
+
+
+def _teller(project: Project, *, as_json: bool) -> Teller:
+    if as_json:
+        return lambda event: emit_json_line(event.model_dump(mode="json"))
+    who, out = max(len(agent.id) for agent in project.fleet.agents), console()
+
+    def tell_story(event: Event) -> None:
+        for line in story_lines(event, who=who, width=width_of(out)):
+            out.print(line)
+
+    return tell_story

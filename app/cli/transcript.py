@@ -1,0 +1,80 @@
+"""``skerry console``: the story of one agent, each turn with its prompt."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+from app.cli.look import open_board
+from app.cli.output import console, emit_json_line, say, width_of
+from app.cli.place import ProjectOption
+from app.cli.story import NORMAL, WHOLE, story_lines
+from app.config import Paths
+from app.domain.board import Board
+from app.domain.events import Event, RunStarted, TurnStarted
+from app.store.journal import JournalReader
+
+POLL_SECONDS = 0.2
+
+Show = Callable[[Event], None]
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's command to ``app``."""
+    app.command("console")(show_console)
+
+
+def show_console(
+    agent: Annotated[str, typer.Argument(metavar="AGENT", help="Whose story.")],
+    project: ProjectOption = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as facts come in, until Ctrl-C.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Whole prompts, commands and outputs.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The facts, one JSON object a line.")] = False,
+) -> None:
+    """Show what an agent was told, said and did in the newest run."""
+    loaded, board, paths = open_board(project)
+    loaded.fleet.agent(agent)
+    told = _tell_facts(paths, board, agent, _show_json if as_json else _show_story(full), follow=follow)
+    if not told and not as_json:
+        say(f"{agent} has not run yet; start the team with: skerry run")
+
+
+def _tell_facts(paths: Paths, board: Board, agent: str, show: Show, *, follow: bool) -> int:
+    """Show the agent's facts of the newest run; returns how many there were."""
+    reader, run, after, told, caught_up = JournalReader(paths.journal_db), board.run, 0, 0, False
+    try:
+        while True:
+            batch = reader.read(after, limit=10_000)
+            for number, event in batch:
+                after = number
+                if caught_up and isinstance(event, RunStarted) and event.fleet == board.fleet:
+                    run = event.run
+                if (event.fleet, event.run, event.agent) == (board.fleet, run, agent):
+                    show(event)
+                    told += 1
+            if not batch:
+                caught_up = True
+                if not follow:
+                    return told
+                time.sleep(POLL_SECONDS)
+    finally:
+        reader.close()
+
+
+def _show_json(event: Event) -> None:
+    emit_json_line(event.model_dump(mode="json"))
+
+
+def _show_story(full: bool) -> Show:
+    out, depth = console(), WHOLE if full else NORMAL
+
+    def show(event: Event) -> None:
+        if isinstance(event, TurnStarted):
+            out.print()
+        for line in story_lines(event, depth, width=width_of(out)):
+            out.print(line)
+
+    return show
