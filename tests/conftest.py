@@ -80,3 +80,9 @@ async def temporal(temporal_address: str) -> Client:
     )
     await operator.workflow_service.register_namespace(request)
     return await Client.connect(temporal_address, namespace=namespace, data_converter=pydantic_data_converter)
+
+
+@pytest.fixture
+async def shared_temporal(temporal_address: str) -> Client:
+    """A client of the namespace that everybody who asks for an engine is led to."""
+    return await Client.connect(temporal_address, data_converter=pydantic_data_converter)

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +25,7 @@ from app.domain.board import Board
 from app.domain.errors import NotFound
 from app.domain.events import Event
 from app.domain.ports import ActionResult, TurnObserver, TurnOutcome, TurnRequest
-from app.engine.instance import EngineInfo
+from app.engine.instance import EngineInfo, InstanceLock, write_ready
 from app.engine.worker import WORKFLOWS, make_worker, workflow_runner
 from app.gateway.server import Gateway
 from app.store.database import open_database
@@ -107,6 +107,16 @@ class Team:
                     await self.control.stop_fleet(self.fleet)
                 await self.until(lambda board: board.outcome != "")
             await self._replay()
+
+    @contextlib.contextmanager
+    def announced(self) -> Iterator[None]:
+        """Within: other processes, and the command line in this one, take us for a running engine."""
+        config = self.client.service_client.config
+        info = EngineInfo(os.getpid(), "test", config.target_host, "http://127.0.0.1:1", "")
+        with InstanceLock(self.paths.engine_lock):
+            write_ready(self.paths.engine_ready, info)
+            yield
+            self.paths.engine_ready.unlink()
 
     @property
     def fleet(self) -> str:

@@ -54,7 +54,7 @@ def test_schema_is_fresh(name: str) -> None:
 
 
 def test_importing_a_light_room_stays_light() -> None:
-    heavy = ("PySide6", "libvirt", "paramiko", "openai", "anthropic", "mcp")
+    heavy = ("PySide6", "libvirt", "paramiko", "openai", "anthropic", "mcp", "acp")
     program = (
         f"import sys, app.cli.main, app.config, app.domain.fleet; print([m for m in {heavy!r} if m in sys.modules])"
     )

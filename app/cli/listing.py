@@ -58,8 +58,8 @@ def listing(
     for line, row in zip(table, rows, strict=True):
         cells = [line[i] for i in shown]
         yield _joined(cells, widths, _cut(row.words, room) if inline else Text())
-        if not inline:
-            for text in (row.words, *row.details):
+        for text in () if inline else (row.words, *row.details):
+            if text.plain:
                 yield from wrapped(text, width, indent="  ")
 
 

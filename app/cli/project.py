@@ -32,7 +32,7 @@ def validate(
     except ProjectInvalid as error:
         if not as_json:
             raise
-        emit_json({"ok": False, "complaints": [asdict(complaint) for complaint in error.complaints]})
+        emit_json({"ok": False, "complaints": [_complaint(item) for item in error.complaints]})
         raise typer.Exit(USAGE) from None
     if as_json:
         emit_json({"ok": True, "complaints": [], **_summary(loaded)})
@@ -49,6 +49,10 @@ def _check_rules(project: Project) -> None:
             complaints += error.complaints
     if complaints:
         raise ProjectInvalid(list(dict.fromkeys(complaints)))
+
+
+def _complaint(complaint: Complaint) -> dict[str, Any]:
+    return {**asdict(complaint), "file": str(complaint.file)}
 
 
 def _summary(project: Project) -> dict[str, Any]:

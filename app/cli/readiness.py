@@ -6,11 +6,12 @@ from app.config import Paths, Project
 from app.control import engine_info
 from app.domain.errors import ConfigError, HostError
 from app.engine.credentials import MissingCredential, missing_credentials
-from app.runtimes.factory import UnsupportedAgent, make_runtime
 
 
 def check_ready(paths: Paths, project: Project, *, rehearsed: bool) -> None:
     """Raise ConfigError for agents this version cannot run, HostError when a model provider's key is missing."""
+    from app.runtimes.factory import UnsupportedAgent, make_runtime  # slow: brings the agents' protocol
+
     for agent in project.fleet.agents:
         try:
             make_runtime(agent.type)

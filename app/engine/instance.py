@@ -5,12 +5,15 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import time
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
 from app.domain.errors import EngineRunning
+
+_PATIENCE_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +37,7 @@ class InstanceLock:
     def __enter__(self) -> Self:
         """Take the lock. Raises EngineRunning naming who has it."""
         self._handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not self._take():
             holder = os.read(self._handle, 200).decode(errors="replace").strip()
             os.close(self._handle)
             raise EngineRunning(
@@ -47,6 +48,19 @@ class InstanceLock:
         os.ftruncate(self._handle, 0)
         os.pwrite(self._handle, f"pid {os.getpid()}, since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC\n".encode(), 0)
         return self
+
+    def _take(self) -> bool:
+        """Take the lock; patient for a moment, as whoever asks for its holder has it for an instant."""
+        until = time.monotonic() + _PATIENCE_SECONDS
+        while True:
+            try:
+                fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > until:
+                    return False
+                time.sleep(0.02)
+            else:
+                return True
 
     def __exit__(self, *_: object) -> None:
         os.ftruncate(self._handle, 0)

@@ -15,6 +15,7 @@ import paramiko
 from app.domain.errors import SandboxError
 from app.sandbox.forward import forward_to
 from app.sandbox.keys import MachineKeys
+from app.sandbox.ssh_io import OrderedTransport
 
 MAGIC = b"\0skerry-session-reset-v1\0"
 NONCE_BYTES = 16
@@ -79,7 +80,7 @@ class Channel:
             nonce = secrets.token_bytes(NONCE_BYTES)
             connection = open_session_stream(self._path, nonce, timeout)
             self._session = nonce.hex()
-            transport = paramiko.Transport(connection)
+            transport = OrderedTransport(connection)
             try:
                 self._log_in(transport, timeout)
             except BaseException:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import paramiko
 
-from app.sandbox.ssh_eof import end_input
+from app.sandbox.ssh_io import end_input, receive, send
 
 _PIECE = 65536
 
@@ -34,7 +34,7 @@ def _bridge(door: Path, channel: paramiko.Channel) -> None:
 def _to_door(channel: paramiko.Channel, connection: socket.socket) -> None:
     """Guest to host until the guest has said all; the other direction may go on."""
     with contextlib.suppress(OSError):
-        while data := channel.recv(_PIECE):
+        while data := receive(channel, _PIECE):
             connection.sendall(data)
         connection.shutdown(socket.SHUT_RDWR if channel.closed else socket.SHUT_WR)
         return
@@ -46,6 +46,6 @@ def _to_guest(connection: socket.socket, channel: paramiko.Channel) -> None:
     """Host to guest; when it ends or the guest is gone, so does the guest's half."""
     with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
         while data := connection.recv(_PIECE):
-            channel.sendall(data)
+            send(channel, data)
     with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
         end_input(channel)

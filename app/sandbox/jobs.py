@@ -18,7 +18,7 @@ from app.domain.errors import SandboxError
 from app.domain.ports import GuestUser, Stream
 from app.sandbox.channel import Channel
 from app.sandbox.control_port import ControlPort
-from app.sandbox.ssh_eof import end_input
+from app.sandbox.ssh_io import end_input, receive, receive_errors, send
 
 KILL_GRACE = 2.0
 _COMMAND_LIMIT = 8500  # dropbear refuses a command above 9000 bytes
@@ -125,7 +125,7 @@ class Jobs:
         started = self.start(job)
         with channel_errors("send data"):
             started.channel.settimeout(timeout)
-            started.channel.sendall(data)
+            send(started.channel, data)
             end_input(started.channel)
         ended = self.collect(started, lambda _, piece: output.extend(piece), timeout, threading.Event())
         if ended.status != 0:
@@ -153,10 +153,10 @@ def _pieces(channel: paramiko.Channel, due: Callable[[], bool]) -> Iterator[tupl
     while True:
         idle = not waiting.poll(_TICK * 1000)
         while channel.recv_ready():
-            yield "stdout", channel.recv(_PIECE)
+            yield "stdout", receive(channel, _PIECE)
             idle = False
         while channel.recv_stderr_ready():
-            yield "stderr", channel.recv_stderr(_PIECE)
+            yield "stderr", receive_errors(channel, _PIECE)
             idle = False
         if channel.exit_status_ready():
             ended_at = ended_at or time.monotonic()

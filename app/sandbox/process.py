@@ -12,7 +12,7 @@ import paramiko
 
 from app.domain.errors import SandboxError
 from app.sandbox.jobs import Jobs, StartedJob
-from app.sandbox.ssh_eof import end_input
+from app.sandbox.ssh_io import end_input, receive, receive_errors, send
 from app.sandbox.threads import in_thread, post
 
 LINE_LIMIT = 64 * 2**20
@@ -61,7 +61,7 @@ class SshProcess:
 def _copy_in(source: socket.socket, channel: paramiko.Channel) -> None:
     with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
         while data := source.recv(_PIECE):
-            channel.sendall(data)
+            send(channel, data)
     with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
         end_input(channel)
 
@@ -69,7 +69,7 @@ def _copy_in(source: socket.socket, channel: paramiko.Channel) -> None:
 def _copy_out(channel: paramiko.Channel, target: socket.socket) -> None:
     with target:
         with contextlib.suppress(OSError):
-            while data := channel.recv(_PIECE):
+            while data := receive(channel, _PIECE):
                 target.sendall(data)
         with contextlib.suppress(OSError):
             target.shutdown(socket.SHUT_RDWR)  # also ends the thread that reads from it
@@ -79,7 +79,7 @@ def _copy_err(
     channel: paramiko.Channel, loop: asyncio.AbstractEventLoop, on_stderr: Callable[[bytes], None] | None
 ) -> None:
     with contextlib.suppress(OSError):
-        while data := channel.recv_stderr(_PIECE):
+        while data := receive_errors(channel, _PIECE):
             if on_stderr is not None:
                 post(loop, on_stderr, data)
 

@@ -13,7 +13,7 @@ from app.domain.errors import SandboxError
 from app.domain.ports import CommandResult, GuestUser, OutputSink, Stream
 from app.sandbox.jobs import Ended, Job, Jobs
 from app.sandbox.process import SshProcess
-from app.sandbox.ssh_eof import end_input
+from app.sandbox.ssh_io import end_input
 from app.sandbox.threads import in_thread, post
 
 _FILE_SECONDS = 120.0

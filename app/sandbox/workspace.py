@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import json
 import stat
 import tarfile
@@ -14,6 +15,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Any
 
 import paramiko
 
@@ -21,7 +23,7 @@ from app.domain.errors import HostError, SandboxError
 from app.domain.ports import MirrorReport
 from app.sandbox.jobs import Job, Jobs, channel_errors
 from app.sandbox.listing import FIND, Entry, parse_listing, printable
-from app.sandbox.ssh_eof import end_input
+from app.sandbox.ssh_io import end_input, receive, send
 from app.sandbox.tar_stream import read_members
 from app.sandbox.tree import Parts, Refused, Tree
 
@@ -58,7 +60,7 @@ class Workspace:
         output = bytearray()
         with channel_errors("push the workspace"):
             started.channel.settimeout(_SECONDS)
-            with started.channel.makefile("wb", 2**18) as file:
+            with io.BufferedWriter(_ChannelFile(started.channel), 2**18) as file:
                 pushed = _write_archive(source, file)
             end_input(started.channel)
         ended = self._jobs.collect(started, lambda _, piece: output.extend(piece), _SECONDS, threading.Event())
@@ -153,10 +155,26 @@ class Workspace:
         draft.replace(self._manifest)
 
 
+class _ChannelFile(io.RawIOBase):
+    """A channel as a file to write to."""
+
+    def __init__(self, channel: paramiko.Channel) -> None:
+        self._channel = channel
+
+    def writable(self) -> bool:
+        """It is what it is for."""
+        return True
+
+    def write(self, data: Any, /) -> int:
+        """All of it, always."""
+        send(self._channel, bytes(data))
+        return len(data)
+
+
 def _reader(channel: paramiko.Channel) -> Callable[[int], bytes]:
     def read(count: int) -> bytes:
         with channel_errors("mirror the workspace"):
-            return channel.recv(count)
+            return receive(channel, count)
 
     return read
 
@@ -182,7 +200,7 @@ def _changed(tree: Tree, entry: Entry) -> bool:
     )
 
 
-def _write_archive(source: Path, file: paramiko.ChannelFile) -> list[str]:
+def _write_archive(source: Path, file: IO[bytes]) -> list[str]:
     """Regular files, folders and links of a folder of this host, as a stream; the names of what is in it."""
     names: list[str] = []
     with tarfile.open(fileobj=file, mode="w|", format=tarfile.PAX_FORMAT) as archive:

@@ -138,14 +138,22 @@ class JournalReader:
 
 
 def _read(connection: sqlite3.Connection, after: int, limit: int) -> list[tuple[int, Event]]:
-    rows = connection.execute(
-        "SELECT seq, json FROM events WHERE seq>? ORDER BY seq LIMIT ?", (after, limit)
-    ).fetchall()
     facts: list[tuple[int, Event]] = []
-    for seq, text in rows:
-        try:
-            facts.append((seq, parse_event(text)))
-        except ValidationError:
-            # A newer Skerry wrote a kind this one does not know: the rest of the journal is still good.
-            log.warning("fact %s is of a kind this version does not know", seq)
+    while not facts:
+        query = "SELECT seq, json FROM events WHERE seq>? ORDER BY seq LIMIT ?"
+        rows = connection.execute(query, (after, limit)).fetchall()
+        if not rows:
+            break
+        facts = [(seq, fact) for seq, text in rows if (fact := _known(seq, text)) is not None]
+        # A batch of nothing but unknown kinds is not the end: a reader would wait behind it for ever.
+        after = rows[-1][0]
     return facts
+
+
+def _known(seq: int, text: str) -> Event | None:
+    try:
+        return parse_event(text)
+    except ValidationError:
+        # A newer Skerry wrote a kind this one does not know: the rest of the journal is still good.
+        log.warning("fact %s is of a kind this version does not know", seq)
+        return None

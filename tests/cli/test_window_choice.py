@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.cli.window import has_display, key_may_be_there
+from app.cli.window import has_display
 
 
 @pytest.mark.parametrize("name", ["DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"])
@@ -15,11 +15,3 @@ def test_a_display_is_found(name: str) -> None:
 
 def test_no_display() -> None:
     assert not has_display({})
-
-
-@pytest.mark.parametrize(
-    ("reference", "there"),
-    [("env:KEY", True), ("env:OTHER", False), ("env:EMPTY", False), ("keyring:openai", True), (None, True)],
-)
-def test_a_key_that_is_known_to_be_missing(reference: str | None, there: bool) -> None:
-    assert key_may_be_there(reference, {"KEY": "x", "EMPTY": ""}) is there

@@ -59,16 +59,20 @@ class WindowUser:
         print(f"clicking {option.text()!r}", flush=True)
         self._click(option)
         self._wait_until = time.monotonic() + 3
+        QTimer.singleShot(2000, lambda: self._turn_to(window, "dashboard"))
 
     def _leave(self, window: QWidget) -> None:
         self._timer.stop()
         for page in PAGES:
-            button = window.findChild(QPushButton, f"nav-{page}")
-            if button is not None:
-                self._click(button)
-                QTest.qWait(500)
+            self._turn_to(window, page)
+            QTest.qWait(500)
             self._picture(window, f"end-{page}")
         self._application.quit()
+
+    def _turn_to(self, window: QWidget, page: str) -> None:
+        button = window.findChild(QPushButton, f"nav-{page}")
+        assert button is not None
+        self._click(button)
 
     def _button(self, window: QWidget, name: str) -> QPushButton | None:
         found = window.findChild(QPushButton, name)

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -54,3 +57,23 @@ def test_a_damaged_ready_file_is_no_engine(tmp_path: Path, text: str) -> None:
 def test_ready_is_private(tmp_path: Path) -> None:
     write_ready(tmp_path / "engine.json", EngineInfo(1, "1", "a", "b", "c"))
     assert (tmp_path / "engine.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_whoever_asks_for_the_holder_does_not_keep_an_engine_from_starting(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    path.touch()
+    asking = threading.Event()
+
+    def ask() -> None:
+        handle = os.open(path, os.O_RDWR)
+        fcntl.flock(handle, fcntl.LOCK_SH)
+        asking.set()
+        time.sleep(0.3)
+        os.close(handle)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    asking.wait()
+    with InstanceLock(path):
+        assert lock_holder(path) == os.getpid()
+    thread.join()

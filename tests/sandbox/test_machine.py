@@ -236,3 +236,22 @@ async def test_a_disk_that_is_too_small_is_refused(bench: Bench) -> None:
 async def test_names_that_are_paths_are_refused(bench: Bench) -> None:
     with pytest.raises(SandboxError, match="no name"):
         await bench.host.destroy("../m")
+
+
+async def test_a_guest_that_hangs_up_in_the_middle_harms_nobody(bench: Bench) -> None:
+    async def stream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        with contextlib.suppress(OSError):
+            while True:
+                writer.write(b"x" * 65536)
+                await writer.drain()
+        writer.close()
+
+    process = await bench.sandbox.open_process("exec cat")
+    hang_up = "curl -s -m 20 http://127.0.0.1:8080/ --http0.9 | head -c 100000 | wc -c"
+    async with await asyncio.start_unix_server(stream, request_for(bench.root, "bench").door):
+        for _ in range(5):
+            assert await text(bench, f"{hang_up} & {hang_up} & wait") == "100000\n" * 2
+    process.stdin.write(b"still here\n")
+    assert await process.stdout.readline() == b"still here\n", "the session never broke"
+    await process.terminate()

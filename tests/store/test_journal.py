@@ -65,11 +65,12 @@ def test_what_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:
 
 def test_many_threads_append_at_once(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "j.db")
-    makers = [EventBuilder(run=f"r{number}") for number in range(8)]
-    threads = [
-        threading.Thread(target=lambda make=make: [journal.append(make.run_started("a")) for _ in range(25)])  # type: ignore[misc]
-        for make in makers
-    ]
+
+    def append_all(make: EventBuilder) -> None:
+        for _ in range(25):
+            journal.append(make.run_started("a"))
+
+    threads = [threading.Thread(target=append_all, args=(EventBuilder(run=f"r{n}"),)) for n in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -101,7 +102,10 @@ def test_a_fact_of_a_newer_skerry_is_passed_over(tmp_path: Path, caplog: pytest.
     journal.append(fact)
     row = ("x", "2027-01-01", "f", "r", "", "teleported", '{"kind": "teleported", "id": "x"}')
     journal._db.conn.execute("INSERT INTO events (id, at, fleet, run, agent, kind, json) VALUES (?,?,?,?,?,?,?)", row)
-    assert [event for _, event in journal.read()] == [fact]
+    later = make.moved("alice", AgentStatus.IDLE)
+    journal.append(later)
+    (first, _), _ = journal.read()
+    assert [event for _, event in journal.read(after=first, limit=1)] == [later], "a reader gets past it"
     assert "does not know" in caplog.text
     journal.close()
 
@@ -133,12 +137,15 @@ def test_a_second_connection_does_not_give_up_the_firsts_locks(tmp_path: Path) -
     second = Journal(tmp_path / "j.db")
     journal.append(make.run_started("alice"))
     script = (
-        "import sys; from pathlib import Path; from app.store.journal import Journal; Journal(Path(sys.argv[1])).close()"
+        "import sys; from pathlib import Path; from app.store.journal import Journal\n"
+        "Journal(Path(sys.argv[1])).close()"
     )
     subprocess.run([sys.executable, "-c", script, tmp_path / "j.db"], check=True)
     assert (tmp_path / "j.db-wal").exists(), "the log went although this process still uses it"
     journal.append(make.moved("alice", AgentStatus.IDLE))
-    count = "import sqlite3, sys; print(sqlite3.connect(sys.argv[1]).execute('SELECT count(*) FROM events').fetchone()[0])"
+    count = (
+        "import sqlite3, sys; print(sqlite3.connect(sys.argv[1]).execute('SELECT count(*) FROM events').fetchone()[0])"
+    )
     seen = subprocess.run([sys.executable, "-c", count, tmp_path / "j.db"], check=True, capture_output=True, text=True)
     assert seen.stdout.strip() == "2"
     second.close()
