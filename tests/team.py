@@ -6,13 +6,13 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
 
@@ -70,6 +70,8 @@ class Team:
     host: FakeSandboxHost = field(default_factory=FakeSandboxHost)
     text: str = PROJECT
     turns: list[Turn] = field(default_factory=list)
+    replay: bool = True
+    """Whether the histories it makes are replayed at the end."""
 
     async def __aenter__(self) -> Team:
         folder = self.paths.state / "project"
@@ -106,7 +108,8 @@ class Team:
                 with contextlib.suppress(NotFound):  # it has ended since
                     await self.control.stop_fleet(self.fleet)
                 await self.until(lambda board: board.outcome != "")
-            await self._replay()
+            if self.replay:
+                await self._replay()
 
     @contextlib.contextmanager
     def announced(self) -> Iterator[None]:
@@ -140,14 +143,17 @@ class Team:
     async def _replay(self) -> None:
         """Every history a test makes replays; with SKERRY_RECORD_HISTORIES they are kept for later releases."""
         names = [agent_workflow_id(self.fleet, agent.id) for agent in self.project.fleet.agents]
+        histories = {
+            name: await self.client.get_workflow_handle(name).fetch_history()
+            for name in (fleet_workflow_id(self.fleet), *names)
+        }
         replayer = Replayer(
             workflows=list(WORKFLOWS), workflow_runner=workflow_runner(), data_converter=pydantic_data_converter
         )
-        for name in (fleet_workflow_id(self.fleet), *names):
-            history = await self.client.get_workflow_handle(name).fetch_history()
-            await replayer.replay_workflow(history)
-            if folder := os.environ.get("SKERRY_RECORD_HISTORIES"):
-                test = os.environ["PYTEST_CURRENT_TEST"].split("::")[-1].split(" ")[0].split("[")[0]
+        await replayer.replay_workflows(_each(histories.values()))
+        if folder := os.environ.get("SKERRY_RECORD_HISTORIES"):
+            test = os.environ["PYTEST_CURRENT_TEST"].split("::")[-1].split(" ")[0].split("[")[0]
+            for name, history in histories.items():
                 leaf = name.replace(self.fleet, "demo").replace("/", "-")
                 Path(folder, f"{test}.{leaf}.json").write_text(history.to_json())
 
@@ -166,3 +172,8 @@ class Team:
 
 def read(path: Path) -> str:
     return path.read_text(encoding="utf-8")
+
+
+async def _each(histories: Iterable[WorkflowHistory]) -> AsyncIterator[WorkflowHistory]:
+    for history in histories:
+        yield history

@@ -27,7 +27,7 @@ _LOG = "skerry.ssh"
 
 
 class Channel:
-    """One SSH transport at a time; ``session`` opens an SSH channel on it, connecting again when it broke.
+    """One SSH transport at a time; ``start`` runs a command on it, connecting again when it broke.
 
     Every new transport ends the programs the old one started (the guest sees to it), so that nothing runs twice.
     """
@@ -44,12 +44,14 @@ class Channel:
         with self._lock:
             self._live_transport(timeout)
 
-    def session(self, timeout: float = 30.0) -> paramiko.Channel:
-        """A new SSH channel. Raises SandboxError."""
+    def start(self, command: bytes, timeout: float = 30.0) -> paramiko.Channel:
+        """A new SSH channel in which ``command`` has been started. Raises SandboxError."""
         with self._lock:
             transport = self._live_transport(timeout)
-        with _translated("open an SSH session"):
-            return transport.open_session(timeout=timeout)
+        with _translated("start a command"):
+            channel = transport.open_session(timeout=timeout)
+            channel.exec_command(command)
+            return channel
 
     def close(self) -> None:
         """Safe to repeat; the channel cannot be used again."""

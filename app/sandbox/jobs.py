@@ -21,7 +21,7 @@ from app.sandbox.control_port import ControlPort
 from app.sandbox.ssh_io import end_input, receive, receive_errors, send
 
 KILL_GRACE = 2.0
-_COMMAND_LIMIT = 8500  # dropbear refuses a command above 9000 bytes
+_COMMAND_LIMIT = 30_000  # an SSH message holds 32 KiB, one argument of a program 128 KiB
 _PIECE = 65536
 _TICK = 0.2
 _DRAIN_SECONDS = 1.0
@@ -82,10 +82,7 @@ class Jobs:
         command = job.command
         if len(_job_line(name, job, command)) > _COMMAND_LIMIT or command.startswith("@"):
             command = self._put_aside(name, command)
-        channel = self._channel.session()
-        with channel_errors("start a command"):
-            channel.exec_command(_job_line(name, job, command))
-        return StartedJob(name, channel)
+        return StartedJob(name, self._channel.start(_job_line(name, job, command)))
 
     def kill(self, name: str, grace: float = KILL_GRACE) -> None:
         """TERM to all processes of the job, KILL after ``grace`` seconds. No error when it is gone."""

@@ -26,12 +26,9 @@ class MachineKeys:
     client: Ed25519PrivateKey
 
     @property
-    def dropbear_host_key(self) -> bytes:
-        """The host key in dropbear's own format."""
-        private = self.host.private_bytes(
-            serialization.Encoding.Raw, serialization.PrivateFormat.Raw, serialization.NoEncryption()
-        )
-        return _string(_NAME) + _string(private + _public(self.host))
+    def host_key_file(self) -> bytes:
+        """The host key as the machine's SSH server reads it."""
+        return _pem(self.host)
 
     @property
     def pinned(self) -> bytes:

@@ -131,7 +131,7 @@ def _identity(machine: Machine, request: SandboxRequest) -> dict[str, object]:
         "time": time.time(),
         "hostname": request.hostname,
         "machine_id": uuid.uuid4().hex,
-        "hostkey": keys.dropbear_host_key.hex(),
+        "hostkey": keys.host_key_file.hex(),
         "authorized_key": keys.authorized_key,
     }
 

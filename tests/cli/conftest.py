@@ -104,7 +104,7 @@ def at_work(paths: Paths, shared_temporal: Client, skerry: Skerry) -> AtWork:
 
     @asynccontextmanager
     async def begin(script: Script) -> AsyncIterator[Desk]:
-        async with Team(paths, shared_temporal, script) as team:
+        async with Team(paths, shared_temporal, script, replay=False) as team:
             with team.announced():
                 yield Desk(team, skerry)
 

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from app.cli.follow import Follower
 from app.cli.run import scenario_file, with_default_scenario
 from app.config import Paths
-from app.domain.errors import ConfigError
+from app.domain.errors import ConfigError, EngineError
 from app.domain.events import AgentStatus
 from tests.cli.conftest import PROJECT, AtWork, Skerry
 from tests.cli.test_acting import ask_then_finish
@@ -81,6 +82,7 @@ async def test_a_failed_agent_is_named_with_its_reason(at_work: AtWork) -> None:
         assert "skerry console bob" in done.stderr
 
 
+@pytest.mark.slow
 async def test_control_c_leaves_the_team_at_work(at_work: AtWork) -> None:
     async with at_work(ask_then_finish) as desk:
         process = subprocess.Popen(
@@ -99,6 +101,15 @@ async def test_control_c_leaves_the_team_at_work(at_work: AtWork) -> None:
         assert "The agents go on." in err
         assert "Traceback" not in err
         assert await desk.team.control.running_run(desk.team.fleet) is not None
+
+
+def test_an_engine_that_goes_is_noticed(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    follower = Follower(paths, "demo", "run", lambda event: None)
+    follower.check_engine()  # somebody may be starting it again
+    monkeypatch.setattr("app.cli.follow.GONE_SECONDS", 0.0)
+    with pytest.raises(EngineError, match="the engine has ended"):
+        follower.check_engine()
+    follower.close()
 
 
 def test_without_a_key_nothing_starts(

@@ -83,6 +83,7 @@ async def test_cancel(runtime: AcpRuntime, sandbox: HostSandbox, heard: Heard) -
     assert (await turn).stop_reason == "cancelled"
 
 
+@pytest.mark.slow
 async def test_cancel_before_the_prompt(runtime: AcpRuntime, sandbox: HostSandbox, heard: Heard) -> None:
     turn = asyncio.create_task(runtime.run_turn(sandbox, request("hello"), heard))
     await asyncio.sleep(0)
@@ -91,6 +92,7 @@ async def test_cancel_before_the_prompt(runtime: AcpRuntime, sandbox: HostSandbo
     assert told(sandbox) == [] and heard.words == ""
 
 
+@pytest.mark.slow
 async def test_a_dead_program_is_told_with_its_last_words_and_started_again(
     runtime: AcpRuntime, sandbox: HostSandbox, heard: Heard
 ) -> None:
@@ -123,6 +125,7 @@ async def test_a_session_that_is_gone_is_replaced_and_the_agent_told(
     assert told(sandbox) == [LOST.replace("\n", " ") + "hello"]
 
 
+@pytest.mark.slow
 async def test_another_machine_gets_another_program(
     runtime: AcpRuntime, sandbox: HostSandbox, heard: Heard, tmp_path: Path
 ) -> None:
@@ -142,6 +145,7 @@ async def test_a_refusal_names_its_reason(runtime: AcpRuntime, sandbox: HostSand
         await runtime.run_turn(sandbox, request("refuse"), heard)
 
 
+@pytest.mark.slow
 async def test_a_program_that_does_not_start(sandbox: HostSandbox, heard: Heard) -> None:
     runtime = made(sandbox, "mute")
     await runtime.prepare(sandbox, BRIEF)
@@ -150,6 +154,7 @@ async def test_a_program_that_does_not_start(sandbox: HostSandbox, heard: Heard)
     assert "no room in here" in caught.value.hint
 
 
+@pytest.mark.slow
 async def test_a_program_of_another_protocol(sandbox: HostSandbox, heard: Heard) -> None:
     runtime = made(sandbox, "future")
     await runtime.prepare(sandbox, BRIEF)
@@ -157,6 +162,7 @@ async def test_a_program_of_another_protocol(sandbox: HostSandbox, heard: Heard)
         await runtime.run_turn(sandbox, request("hello"), heard)
 
 
+@pytest.mark.slow
 async def test_a_lost_channel_is_the_sandboxs_failure(runtime: AcpRuntime, sandbox: HostSandbox, heard: Heard) -> None:
     turn = asyncio.create_task(runtime.run_turn(sandbox, request("wait"), heard))
     async with asyncio.timeout(20):
@@ -175,6 +181,7 @@ class _Deaf(Heard):
         return None
 
 
+@pytest.mark.slow
 async def test_what_cannot_be_recorded_stops_the_turn(runtime: AcpRuntime, sandbox: HostSandbox) -> None:
     with pytest.raises(JournalError):
         await asyncio.wait_for(runtime.run_turn(sandbox, request("wait"), _Deaf()), 20)

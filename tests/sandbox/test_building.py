@@ -23,7 +23,7 @@ RECIPES = Path(__file__).parents[2] / "vm_images"
 
 def test_the_base_recipe_loads() -> None:
     recipe = load_recipe(RECIPES, "base")
-    assert "dropbear-bin" in recipe.packages and recipe.customize.exists() and len(recipe.key) == 12
+    assert "openssh-server" in recipe.packages and recipe.customize.exists() and len(recipe.key) == 12
 
 
 def test_an_unknown_image_is_named() -> None:

@@ -184,7 +184,7 @@ async def test_quiesce_waits_for_commands_and_not_for_what_was_left_behind(bench
 async def test_a_broken_transport_is_made_again(bench: Bench) -> None:
     process = await bench.sandbox.open_process("exec sleep 305")
     with pytest.raises(SandboxError, match="closed"):
-        await text(bench, "pkill dropbear; sleep 20", root=True)
+        await text(bench, "pkill sshd; sleep 20", root=True)
     assert await asyncio.wait_for(process.wait(), 20) is None
     await process.terminate()
     assert await text(bench, "echo back") == "back\n"

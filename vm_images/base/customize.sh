@@ -6,7 +6,6 @@ root=$1
 chroot "$root" useradd --uid 1000 --create-home --shell /bin/bash agent
 install -d -o 1000 -g 1000 -m 0755 "$root/workspace"
 install -d -m 0755 "$root/opt/packs" "$root/usr/lib/skerry"
-install -d -m 0700 "$root/root/.ssh"
 
 # The host's account: root whose shell runs jobs.
 chroot "$root" gcc -O2 -Wall -static -o /usr/lib/skerry/job /tmp/job.c
@@ -20,4 +19,4 @@ rm -f "$root"/etc/apt/apt.conf.d/99mmdebstrap "$root"/etc/apt/sources.list "$roo
 : > "$root/etc/resolv.conf"
 : > "$root/etc/machine-id"
 printf '127.0.0.1 localhost\n' > "$root/etc/hosts"
-rm -rf "$root"/etc/ssh/ssh_host_* "$root"/etc/dropbear/*_key "$root"/var/cache/debconf/*-old
+rm -rf "$root"/etc/ssh/ssh_host_* "$root"/var/cache/debconf/*-old

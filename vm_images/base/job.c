@@ -2,7 +2,7 @@
  *
  * Called as `job -c SPEC` by the SSH server. SPEC is a row of netstrings ("3:abc,"): the job's name, the user (agent
  * or root), the folder, the command for bash, then any number of NAME=VALUE. A command that begins with @ names a file
- * that holds it, as the SSH server and the kernel limit its length. A shell script would do, but under emulation each program it
+ * that holds it, as the kernel limits its length. A shell script would do, but under emulation each program it
  * starts costs a twentieth of a second.
  */
 #include <dirent.h>

@@ -1,4 +1,4 @@
-"""Carries one SSH session between the virtio port and ``dropbear -i``.
+"""Carries one SSH session between the virtio port and ``sshd -i``.
 
 A port has no notion of a connection: the guest cannot see where one session ends and the next begins. The host
 therefore opens each session with MAGIC and a nonce; the old session and all it started are ended, and both are
@@ -17,11 +17,11 @@ from guest import jobs, ports
 MAGIC = b"\0skerry-session-reset-v1\0"
 NONCE_BYTES = 16
 _OUT_LIMIT = 262_144
-_DROPBEAR = ["/usr/sbin/dropbear", "-i", "-s", "-W", "1048576", "-r", "/run/skerry/hostkey"]
+_SERVER = ["/usr/sbin/sshd", "-i", "-f", "/usr/lib/skerry/sshd_config"]
 
 
 class Bridge:
-    """Bytes from the port go to dropbear at once; bytes of dropbear go to the port."""
+    """Bytes from the port go to the server at once; bytes of the server go to the port."""
 
     def __init__(self, port: int, tell: Callable[[dict[str, str]], None]) -> None:
         self._port, self._tell = port, tell
@@ -70,7 +70,7 @@ class Bridge:
     def _start_session(self, nonce: bytes) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
-            self._server = subprocess.Popen(_DROPBEAR, stdin=theirs, stdout=theirs, stderr=subprocess.DEVNULL)
+            self._server = subprocess.Popen(_SERVER, stdin=theirs, stdout=theirs, stderr=subprocess.DEVNULL)
         ours.setblocking(False)
         self._poller.register(ours, select.EPOLLIN | select.EPOLLOUT | select.EPOLLET)
         self._socket = ours

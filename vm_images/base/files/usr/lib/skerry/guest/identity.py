@@ -18,7 +18,7 @@ def personalise(request: dict[str, Any]) -> dict[str, Any]:
     set_clock(request)
     _rename(request["hostname"], request["machine_id"])
     _write("/run/skerry/hostkey", bytes.fromhex(request["hostkey"]), 0o600)
-    _write("/root/.ssh/authorized_keys", request["authorized_key"].encode() + b"\n", 0o600)
+    _write("/run/skerry/authorized_keys", request["authorized_key"].encode() + b"\n", 0o600)
     return {}
 
 
