@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 
 START_SECONDS = 60.0
 STOP_SECONDS = 10.0
+PORT_TRIES = 3
 RETENTION = timedelta(days=30)
 NAMESPACE = "default"
 
@@ -76,11 +77,11 @@ def free_ports() -> Ports:
 class TemporalServer:
     """Starts the server, starts it again when it dies, stops it in order."""
 
-    def __init__(self, *, binary: Path, database: Path, log_file: Path) -> None:
+    def __init__(self, *, binary: Path, database: Path, log_file: Path, ports: Ports | None = None) -> None:
         self._binary = binary
         self._database = database
         self._log_file = log_file
-        self._ports = free_ports()
+        self._ports = ports or free_ports()
         self._process: asyncio.subprocess.Process | None = None
         self._keeper: asyncio.Task[None] | None = None
 
@@ -101,8 +102,7 @@ class TemporalServer:
 
     async def start(self) -> Client:
         """Start, wait until it serves, and return a client. Raises EngineError with the log's last lines."""
-        await self._launch()
-        client = await self._connect()
+        client = await self._first_client()
         await self._keep_histories(client)
         self._keeper = asyncio.create_task(self._keep())
         return client
@@ -112,6 +112,9 @@ class TemporalServer:
         if self._keeper is not None:
             self._keeper.cancel()
             self._keeper = None
+        await self._end()
+
+    async def _end(self) -> None:
         process, self._process = self._process, None
         if process is None or process.returncode is not None:
             return
@@ -122,13 +125,25 @@ class TemporalServer:
             process.kill()
             await process.wait()
 
+    async def _first_client(self) -> Client:
+        """A port may be taken between our look and the server's start: then others are tried."""
+        for _ in range(PORT_TRIES - 1):
+            await self._launch()
+            try:
+                return await self._connect()
+            except EngineError as error:
+                log.warning("%s; trying other ports", error.message)
+                await self._end()
+                self._ports = free_ports()
+        await self._launch()
+        return await self._connect()
+
     async def _launch(self) -> None:
         with self._log_file.open("ab") as output:
             # With its parent it dies, however that dies: an orphan would keep the database busy (FACTS.md B2.3).
             self._process = await asyncio.create_subprocess_exec(
                 "setpriv", "--pdeathsig", "KILL", *self._command(), stdout=output, stderr=output
             )
-        self._database.parent.mkdir(parents=True, exist_ok=True)
 
     def _command(self) -> list[str]:
         command = [str(self._binary), "server", "start-dev", "--ip", "127.0.0.1", "--ui-ip", "127.0.0.1"]
