@@ -33,8 +33,8 @@ def guest_files_tar(folder: Path) -> bytes:
 def make_root_disk(work: Path, tars: list[Path], image: Path, size_gib: int) -> None:
     """An ext4 disk with the contents of ``tars``, owners kept. Raises ImageError or HostError."""
     extract = [
-        f"tar --extract --preserve-permissions --numeric-owner --keep-directory-symlink --exclude=./boot/* --exclude=./dev/* "
-        f"--file={shlex.quote(str(tar))} --directory=root"
+        "tar --extract --preserve-permissions --numeric-owner --keep-directory-symlink "
+        f"--exclude='./boot/*' --exclude='./dev/*' --file={shlex.quote(str(tar))} --directory=root"
         for tar in tars
     ]
     make = (

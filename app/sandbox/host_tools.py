@@ -15,6 +15,7 @@ PACKAGES: Mapping[str, str] = {
     "mke2fs": "e2fsprogs",
     "lz4": "lz4",
     "unshare": "util-linux",
+    "newuidmap": "uidmap",
     "tar": "tar",
     "npm": "npm",
     "qemu-img": "qemu-utils",
