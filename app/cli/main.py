@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import sys
 import traceback
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
 from app import __version__
 from app.cli import act, images, look, project, run, setup_check, transcript, window
-from app.cli.output import EXIT_CODES, INTERNAL, INTERRUPTED, complain, exit_status, tell
+from app.cli.output import EXIT_CODES, FAILED, INTERNAL, INTERRUPTED, complain, exit_status, tell
 from app.config import Paths
 from app.domain.errors import SkerryError
 
@@ -39,8 +40,21 @@ def build() -> typer.Typer:
     return app
 
 
-def main() -> None:
-    """Run the command line of this process; never returns."""
+def main() -> NoReturn:
+    """Run the command line of this process and end it.
+
+    Temporal's core may crash the interpreter while it finalizes: by then all is closed, so the process leaves at once.
+    """
+    status = 0
+    try:
+        command_line()
+    except SystemExit as ended:
+        status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    os._exit(_flushed(status))
+
+
+def command_line() -> NoReturn:
+    """Carry out ``sys.argv``. Raises SystemExit with the status, whatever happens."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal that is not UTF-8 gets what it can show
@@ -58,6 +72,21 @@ def main() -> None:
     except Exception as error:
         _own_mistake(error)
         sys.exit(INTERNAL)
+    sys.exit(0)
+
+
+def _flushed(status: int) -> int:
+    """``status``, or another when what was printed could not be delivered."""
+    logging.shutdown()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except BrokenPipeError:
+        return status  # the reader has gone (skerry … | head)
+    except OSError as error:
+        os.write(2, f"error: the output could not be written: {error.strerror}\n".encode())
+        return status or FAILED
+    return status
 
 
 def version() -> None:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pytest
 from temporalio.client import Client
 
-from app.cli.main import main
+from app.cli.main import command_line
 from app.config import Paths, load_project
 from app.store.journal import Journal
 from tests.conftest import WriteProject
@@ -76,7 +76,7 @@ def skerry(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
             monkeypatch.chdir(cwd)
         monkeypatch.setattr(sys, "argv", ["skerry", *arguments])
         with pytest.raises(SystemExit) as ended:
-            main()
+            command_line()
         out, err = capsys.readouterr()
         return Done(int(ended.value.code or 0), out, err)
 
