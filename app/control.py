@@ -218,10 +218,11 @@ async def start_engine_process(paths: Paths, progress: Progress) -> EngineInfo:
         if info is not None:
             return info
         if process.poll() is not None and lock_holder(paths.engine_lock) is None:
+            words, remedy = _last_words(paths.engine_log)
             raise EngineError(
-                f"the engine did not start: {_last_words(paths.engine_log)}",
+                f"the engine did not start: {words}",
                 operation="start the engine",
-                hint=f"see {paths.engine_log}",
+                hint=remedy or f"see {paths.engine_log}",
             )
         await asyncio.sleep(0.05)
     raise EngineError(
@@ -315,6 +316,10 @@ def _code_root() -> Path:
     return Path(__file__).resolve().parent.parent
 
 
-def _last_words(log_file: Path) -> str:
-    lines = log_file.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    return lines[-1][-300:] if lines else "it said nothing"
+def _last_words(log_file: Path) -> tuple[str, str]:
+    """What the engine said last, and the remedy when it named one (the command line prints them as two lines)."""
+    lines = log_file.read_text(encoding="utf-8", errors="replace").strip().splitlines() or ["it said nothing"]
+    remedy = ""
+    if lines[-1].startswith("remedy: ") and len(lines) > 1:
+        remedy = lines.pop().removeprefix("remedy: ")
+    return lines[-1].removeprefix("error: ")[-300:], remedy

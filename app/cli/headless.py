@@ -14,11 +14,12 @@ from app.cli.follow import (
     stop_and_see_the_end,
 )
 from app.cli.output import console, emit_json_line, plain_line, tell, width_of
-from app.cli.story import story_lines
+from app.cli.place import naming
+from app.cli.story import how_to_answer, story_lines
 from app.config import Paths, Project
 from app.control import Control, engine_info, read_board
-from app.domain.board import Board
 from app.domain.events import Event
+from app.domain.interrupt import Interrupt
 from app.store.journal import JournalReader
 
 
@@ -60,7 +61,7 @@ async def _run(project: Project, paths: Paths, wishes: Wishes, started: list[str
         tell(f"Temporal's window: {control.engine.temporal_ui}")
         follower = Follower(paths, project.fleet_id, run, _teller(project, as_json=wishes.as_json))
         try:
-            good = await _follow(follower, control, wishes)
+            good = await _follow(follower, control, wishes, naming(project))
         finally:
             follower.close()
         if ours and wishes.until_idle and follower.board.outcome and not _others_at_work(paths, project.fleet_id):
@@ -70,16 +71,17 @@ async def _run(project: Project, paths: Paths, wishes: Wishes, started: list[str
         await control.close()
 
 
-async def _follow(follower: Follower, control: Control, wishes: Wishes) -> bool:
+async def _follow(follower: Follower, control: Control, wishes: Wishes, where: str) -> bool:
     await follow_to_the_end(follower, control, until_idle=wishes.until_idle, answer_default=wishes.answer_default)
     board = follower.board
     waits, failed = questions(board), failures(board)
     if wishes.until_idle and not waits and not board.outcome:
         await stop_and_see_the_end(follower, control)
-    _say_who_waits(board)
+    if not board.outcome:
+        _say_who_waits(waits, where)
     for agent, reason in failed:
         tell(f"{agent} failed: {plain_line(reason, 400)}", "red")
-        tell(f"remedy: see what it did with 'skerry console {agent}'; start again with 'skerry run'")
+        tell(f"  see what it did: skerry console {agent}{where}")
     return not failed and not waits
 
 
@@ -93,15 +95,18 @@ def _others_at_work(paths: Paths, fleet: str) -> list[str]:
     return [other for other in others if not read_board(paths, other).outcome]
 
 
-def _say_who_waits(board: Board) -> None:
-    if board.outcome:
-        return
-    for item in questions(board):
-        example = "1" if item.options else '"your answer"'
-        tell(f"{item.agent} waits for you: {plain_line(item.title)}", "bold yellow")
-        tell(f"  answer with: skerry answer {item.id} {example}")
-    if questions(board):
-        tell("The team stays at work. Follow it again with 'skerry run --headless', end it with 'skerry stop --team'.")
+def _say_who_waits(waits: list[Interrupt], where: str) -> None:
+    for item in waits:
+        title = plain_line(item.title, 400).removeprefix(f"{item.agent} ")
+        tell(f"{item.agent} waits for you: {title}", "bold yellow")
+        tell(f"  {how_to_answer(item, where)}")
+    if waits:
+        tell(_go_on(where))
+
+
+def _go_on(where: str) -> str:
+    follow, end = f"skerry run --headless{where.removeprefix(' -p')}", f"skerry stop --team{where}"
+    return f"The team stays at work. To follow it: {follow}; to end it: {end}"
 
 
 def _teller(project: Project, *, as_json: bool) -> Teller:

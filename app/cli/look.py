@@ -13,8 +13,8 @@ from rich.text import Text
 
 from app.cli.listing import Column, Row, listing, wrapped
 from app.cli.output import clock, console, emit_json, plain, plain_line, say, width_of
-from app.cli.place import ProjectOption, project_place
-from app.cli.story import answer_words, question_text, state_style
+from app.cli.place import ProjectOption, naming, project_place
+from app.cli.story import answer_words, how_to_answer, machine_note, question_text, state_style
 from app.config import Paths, Project, load_project
 from app.control import engine_info, read_board
 from app.domain.board import AgentView, Board, MessageView
@@ -63,13 +63,13 @@ def status(project: ProjectOption = None, as_json: JsonOption = False) -> None:
     say(f"{loaded.name}, run {board.run}{rehearsal}: {board.outcome or at_work}", "bold")
     say("no engine runs" if info is None else f"engine {info.pid}, Temporal's window: {info.temporal_ui}", "dim")
     out = console()
-    rows = [_status_row(view) for view in board.agents.values()]
+    rows = [_status_row(view, board.fleet) for view in board.agents.values()]
     out.print()
     for line in listing((*_AGENT, *_COUNTS), rows, width=width_of(out), title="REASON", below=True):
         out.print(line)
     if waiting := [item for item in board.open_interrupts if item.kind is not InterruptKind.PROGRESS_REPORT]:
         out.print()
-        say(f"{_count(len(waiting), 'question')} for you: skerry interrupts", "bold yellow")
+        say(f"{_count(len(waiting), 'question')} for you: skerry interrupts{naming(loaded)}", "bold yellow")
 
 
 def messages(
@@ -103,7 +103,7 @@ def interrupts(
     as_json: JsonOption = False,
 ) -> None:
     """List what the agents need you for, and how to answer."""
-    _, board, _ = open_board(project)
+    loaded, board, _ = open_board(project)
     found = list(board.interrupts.values()) if everything else board.open_interrupts
     if as_json:
         emit_json({"run": board.run, "interrupts": [item.model_dump(mode="json") for item in found]})
@@ -114,7 +114,7 @@ def interrupts(
     for number, item in enumerate(found):
         if number:
             out.print()
-        for line in _interrupt_lines(item, width_of(out)):
+        for line in _interrupt_lines(item, width_of(out), naming(loaded)):
             out.print(line)
 
 
@@ -143,14 +143,14 @@ def _agent(view: AgentView) -> dict[str, Any]:
     return {**asdict(view), "state": view.state.value, "since": since, "needs_user": view.needs_user}
 
 
-def _status_row(view: AgentView) -> Row:
+def _status_row(view: AgentView, fleet: str) -> Row:
     tokens = view.input_tokens + view.output_tokens
     state = Text(view.state.value, state_style(view.state))
     since = "" if view.since is None else clock(view.since)
     counts = (str(view.turn), str(view.unread), str(view.commands), _rounded(tokens))
     details = []
     if view.state is AgentStatus.STARTING and view.sandbox_note:
-        details.append(Text(f"machine: {plain_line(view.sandbox_note)}", "dim"))
+        details.append(Text(f"machine: {machine_note(view.sandbox_note, fleet, view.id)}", "dim"))
     if view.last_action and view.state not in ENDED:
         details.append(Text(f"last: {plain_line(view.last_action)}", "dim"))
     return Row((Text(view.id, "bold"), state, since, *counts), Text(plain_line(view.reason, 400)), details)
@@ -199,20 +199,17 @@ def _show_message(view: MessageView) -> None:
         out.print(line)
 
 
-def _interrupt_lines(item: Interrupt, width: int | None) -> list[Text]:
+def _interrupt_lines(item: Interrupt, width: int | None, where: str) -> list[Text]:
     who = "wrote" if item.kind is InterruptKind.PROGRESS_REPORT else "asked"
     title, *options = wrapped(question_text(item), width)
     kind = item.kind.value.replace("_", " ")
     head = [title, Text(f"  {item.agent} {who} at {clock(item.raised_at)} ({kind})", "dim")]
     body = wrapped(Text(plain(item.body).strip()), width, indent="  ") if item.body.strip() else []
-    return [*head, *body, *options, *wrapped(_closing(item), width, indent="  ")]
+    return [*head, *body, *options, *wrapped(_closing(item, where), width, indent="  ")]
 
 
-def _closing(item: Interrupt) -> Text:
+def _closing(item: Interrupt, where: str) -> Text:
     if item.state is not InterruptState.OPEN:
         words = f": {answer_words(item.answer)}" if item.answer else ""
         return Text(f"{item.state.value}{words}", "green" if item.answer else "dim")
-    if item.kind is InterruptKind.PROGRESS_REPORT:
-        return Text(f"no answer is needed; put it away: skerry answer {item.id} seen", "dim")
-    example = "1" if item.options else '"your answer"'
-    return Text(f"answer: skerry answer {item.id} {example}", "cyan")
+    return Text(how_to_answer(item, where), "dim" if item.kind is InterruptKind.PROGRESS_REPORT else "cyan")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import logging
 import os
@@ -13,9 +14,9 @@ import typer
 
 from app import __version__
 from app.cli import act, images, look, project, run, setup_check, transcript, window
-from app.cli.output import EXIT_CODES, FAILED, INTERNAL, INTERRUPTED, complain, exit_status, tell
+from app.cli.output import EXIT_CODES, FAILED, INTERNAL, INTERRUPTED, MACHINE, complain, exit_status, tell
 from app.config import Paths
-from app.domain.errors import SkerryError
+from app.domain.errors import HostError, SkerryError
 
 
 def build() -> typer.Typer:
@@ -70,6 +71,9 @@ def command_line() -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except Exception as error:
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            complain(HostError("no space is left on the device", operation="write", hint="free some disk space"))
+            sys.exit(MACHINE)
         _own_mistake(error)
         sys.exit(INTERNAL)
     sys.exit(0)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from app.config import FILE_NAMES
+from app.config import FILE_NAMES, Project
 
 ProjectArgument = Annotated[
     Path | None,
@@ -32,3 +33,10 @@ def project_place(given: Path | None) -> Path:
     if checkout is None or any((here / name).is_file() for name in FILE_NAMES):
         return here
     return Path(checkout)
+
+
+def naming(project: Project) -> str:
+    """What a command typed here needs besides to be about ``project``: nothing, or `` -p PLACE``."""
+    place = project_place(None)
+    here = any((place / name).is_file() for name in FILE_NAMES) and place.resolve() == project.root
+    return "" if here else f" -p {shlex.quote(str(project.root))}"

@@ -63,6 +63,11 @@ def story_lines(event: Event, depth: Depth = BRIEF, *, who: int = 0, width: int 
     return [head + first, *(Text(" " * indent) + line if line.plain else line for line in rest)]
 
 
+def machine_note(note: str, fleet: str, agent: str) -> str:
+    """What is told of a machine, without its name: the reader knows whose it is."""
+    return plain_line(note.removeprefix(f"{fleet}.{agent}: "))
+
+
 def some_lines(text: str, most: int, *, last: bool = False) -> list[str]:
     """At most ``most`` lines of ``text``, harmless, the first or the last ones, saying how many are left out."""
     lines = plain(text).strip("\n").rstrip().split("\n")
@@ -98,7 +103,7 @@ def _moved(event: ev.AgentMoved, depth: Depth) -> Text:
 
 @_tell.register
 def _sandbox(event: ev.SandboxChanged, depth: Depth) -> Text | None:
-    note = plain_line(event.note)
+    note = machine_note(event.note, event.fleet, event.agent)
     if event.state == "starting":
         return Text(f"machine: {note}", "dim") if note else None
     took = f" after {event.seconds:.1f} s" if event.seconds else ""
@@ -215,6 +220,14 @@ def question_text(interrupt: Interrupt) -> Text:
         mark = "  (default)" if option == interrupt.default else ""
         text.append(f"\n  {number}. {plain_line(option, 400)}{mark}", "yellow")
     return text
+
+
+def how_to_answer(interrupt: Interrupt, where: str) -> str:
+    """The command that answers; ``where`` names the project when it must be named."""
+    if interrupt.kind is InterruptKind.PROGRESS_REPORT:
+        return f"no answer is needed; put it away: skerry answer {interrupt.id} seen{where}"
+    example = "1" if interrupt.options else '"your answer"'
+    return f"answer: skerry answer {interrupt.id} {example}{where}"
 
 
 def answer_words(answer: Answer) -> str:

@@ -47,7 +47,7 @@ async def test_it_says_who_waits_and_leaves_the_team_for_another_run_to_join(at_
         assert done.returncode == 1
         (question,) = (await desk.team.until(lambda board: True)).open_interrupts
         assert "alice waits for you: Which colour?" in done.stderr
-        assert f"answer with: skerry answer {question.id} 1" in done.stderr
+        assert f"answer: skerry answer {question.id} 1" in done.stderr
         run = await desk.team.control.running_run(desk.team.fleet)
         again = await desk.type(*HEADLESS, "--json")
         assert again.returncode == 1
@@ -98,7 +98,8 @@ async def test_control_c_leaves_the_team_at_work(at_work: AtWork) -> None:
         out, err = await asyncio.to_thread(process.communicate, timeout=30)
         assert process.returncode == 130
         assert "Which colour?" in out
-        assert "The agents go on." in err
+        root = desk.team.project.root
+        assert f"To follow it: skerry run --headless {root}; to end it: skerry stop --team -p {root}" in err
         assert "Traceback" not in err
         assert await desk.team.control.running_run(desk.team.fleet) is not None
 
