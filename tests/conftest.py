@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -25,6 +26,11 @@ os.environ["SKERRY_IMAGES"] = str(Paths.from_environment().images)
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 WriteProject = Callable[..., Path]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Bring the tests that use the Temporal server together, at the end: it runs only while it is needed."""
+    items.sort(key=lambda item: "temporal_address" in getattr(item, "fixturenames", ()))
 
 
 @pytest.fixture(autouse=True)
@@ -59,15 +65,17 @@ def write_project(tmp_path: Path) -> WriteProject:
 
 
 @pytest.fixture(scope="session")
-def temporal_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """One Temporal server for all tests, started as the engine starts it."""
-    folder = tmp_path_factory.mktemp("temporal")
-    server = TemporalServer(binary=temporal_binary(), database=folder / "server.db", log_file=folder / "server.log")
-    # A loop of its own that runs only for the start and the stop: the tests' loops come and go between them.
-    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
-        runner.run(server.start())
-        yield server.address
-        runner.run(server.stop())
+def temporal_address() -> Iterator[str]:
+    """One Temporal server for all tests, started as the engine starts it; in memory where it can be, for speed."""
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="skerry-test-", dir=memory) as folder:
+        database, log = Path(folder, "server.db"), Path(folder, "server.log")
+        server = TemporalServer(binary=temporal_binary(), database=database, log_file=log)
+        # A loop of its own that runs only for the start and the stop: the tests' loops come and go between them.
+        with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+            runner.run(server.start())
+            yield server.address
+            runner.run(server.stop())
 
 
 @pytest.fixture

@@ -43,9 +43,7 @@ def run_headless(project: Project, paths: Paths, wishes: Wishes) -> bool:
         return asyncio.run(_run(project, paths, wishes, started))
     except KeyboardInterrupt:
         if started:
-            tell(
-                "The agents go on. Follow them again with 'skerry run --headless', end them with 'skerry stop --team'."
-            )
+            tell(_go_on(naming(project)))
         raise
 
 

@@ -11,6 +11,7 @@ from app.cli import run
 from app.cli.output import tell
 from app.cli.place import project_place
 from app.config import Paths, Project, load_project
+from app.control import read_board
 from app.engine.credentials import missing_credentials
 
 
@@ -29,7 +30,9 @@ def open_window() -> None:
 
     paths = Paths.from_environment()
     scenario = run.scenario_file(rehearse) if rehearse else None
-    raise typer.Exit(run_window(project, paths, rehearse=scenario))
+    # The first time there is something to see at once; later a person may have come to look at what was.
+    first = scenario is not None and not read_board(paths, project.fleet_id).run
+    raise typer.Exit(run_window(project, paths, rehearse=scenario, start=first))
 
 
 def has_display(environment: Mapping[str, str]) -> bool:

@@ -31,7 +31,7 @@ _PYTHON_TURN_MS = 200
 def run_window(project: Project, paths: Paths, *, rehearse: str | None = None, start: bool = False) -> int:
     """Show ``project`` in a window until it is closed; returns the exit status.
 
-    ``rehearse`` names the scenario of the Run button, and starts it at once; ``start`` starts the fleet without one.
+    ``rehearse`` names the scenario of the Run button; ``start`` starts the fleet at once.
     """
 
     async def connect(progress: Progress) -> Commands:
@@ -44,7 +44,7 @@ def run_window(project: Project, paths: Paths, *, rehearse: str | None = None, s
         return 0 if instance.raise_other() else 1
     desk = Desk(application, project, paths, connect, rehearse)
     instance.raise_wanted.connect(desk.raise_window)
-    desk.open(run=start or rehearse is not None)
+    desk.open(run=start)
     _let_signals_in(application)
     try:
         return application.exec()

@@ -124,6 +124,7 @@ def test_help_builds_nothing(machine: Machine) -> None:
     assert machine.count("image build") == 0
 
 
+@pytest.mark.slow
 def test_what_was_pruned_or_changed_is_built_again(machine: Machine) -> None:
     machine.run()
     machine.built.rmdir()
@@ -177,6 +178,7 @@ def test_without_root_the_command_is_told(machine: Machine) -> None:
     assert "sudo apt-get update && sudo apt-get install --no-install-recommends lz4" in err
 
 
+@pytest.mark.slow
 def test_two_at_once_set_up_once(machine: Machine) -> None:
     first = machine.start("status", PIP_SECONDS="1.5")
     while not machine.count("pip install"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -113,6 +114,15 @@ def test_interrupts_say_how_to_answer(run: Story, skerry: Skerry) -> None:
     assert len(second.splitlines()) == 3, "neither a body nor options"
     assert third.startswith("… Half of it is done")
     assert "no answer is needed" in third
+
+
+def test_from_elsewhere_the_project_is_named(
+    run: Story, skerry: Skerry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    place = tmp_path / "project"
+    assert skerry("interrupts", "-p", "project").stdout.splitlines()[-1].endswith(f" 1 -p {place}")
+    assert f"skerry interrupts -p {place}" in skerry("status", "-p", str(place)).stdout
 
 
 def test_answered_interrupts_are_history(run: Story, skerry: Skerry) -> None:

@@ -26,8 +26,9 @@ HEADLESS = ("run", "--headless", "--until-idle")
 
 
 @pytest.fixture(autouse=True)
-def key(monkeypatch: pytest.MonkeyPatch) -> None:
+def key_and_haste(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "test-key")
+    monkeypatch.setattr("app.cli.follow.QUIET_SECONDS", 0.4)  # patience costs time
 
 
 async def test_it_answers_by_default_and_ends_well(at_work: AtWork) -> None:

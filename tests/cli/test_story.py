@@ -50,9 +50,12 @@ def test_a_prompt_is_told_of_one_agent_only(story: Story) -> None:
 def test_the_building_of_a_machine_is_seen(story: Story) -> None:
     story.tell(ev.SandboxChanged, "dev-agent", state="starting", note="")
     story.tell(ev.SandboxChanged, "dev-agent", state="starting", note="image base: unpacks 120 packages")
+    named = f"{story.fleet}.dev-agent: the machine boots"
+    story.tell(ev.SandboxChanged, "dev-agent", state="starting", note=named)
     story.machine("dev-agent")
     assert told(story) == [
         "dev-agent  machine: image base: unpacks 120 packages",
+        "dev-agent  machine: the machine boots",
         "dev-agent  machine ready after 1.4 s: restored from template",
     ]
 

@@ -93,7 +93,7 @@ def main(folder: str, pictures: str) -> int:
     paths, project = Paths.from_environment(), load_project(Path(folder))
     user = WindowUser(application, project, paths, Path(pictures))
     assert user is not None
-    return run_window(project, paths, rehearse=scenario_file("blueprint"))
+    return run_window(project, paths, rehearse=scenario_file("blueprint"), start=True)
 
 
 if __name__ == "__main__":

@@ -53,6 +53,7 @@ async def test_words_come_in_order_and_the_session_stays_open(
     assert (sandbox.workspace / "servers.txt").read_text() == "http://127.0.0.1:8080/mcp"
 
 
+@pytest.mark.slow
 async def test_a_prompt_is_never_a_command_of_the_program(
     runtime: AcpRuntime, sandbox: HostSandbox, heard: Heard
 ) -> None:
@@ -60,6 +61,7 @@ async def test_a_prompt_is_never_a_command_of_the_program(
     assert told(sandbox) == ["Your prompt: /logout"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["allow_once", "reject_once", None])
 async def test_permissions(runtime: AcpRuntime, sandbox: HostSandbox, heard: Heard, kind: str | None) -> None:
     heard.choose = kind
@@ -117,6 +119,7 @@ async def test_a_resumed_turn_is_gone_on_with_when_its_prompt_had_arrived(
     assert told(sandbox)[4:] == ["something else"], "a prompt that had not arrived is given in full"
 
 
+@pytest.mark.slow
 async def test_a_session_that_is_gone_is_replaced_and_the_agent_told(
     runtime: AcpRuntime, sandbox: HostSandbox, heard: Heard
 ) -> None:

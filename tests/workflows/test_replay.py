@@ -1,6 +1,7 @@
 """Histories of earlier releases still replay: an agent at work survives the update of Skerry.
 
-Record new ones with ``SKERRY_RECORD_HISTORIES=tests/workflows/histories/VERSION pytest tests/workflows/test_agent.py``.
+Record new ones with ``SKERRY_RECORD_HISTORIES=tests/workflows/histories/VERSION pytest tests/workflows/test_agent.py``,
+and keep about a dozen that differ.
 """
 
 from __future__ import annotations
