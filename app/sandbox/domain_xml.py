@@ -111,7 +111,7 @@ def _processor(domain: ET.Element, spec: DomainSpec) -> None:
         ET.SubElement(domain, "cpu", mode="host-passthrough", migratable="on")
     else:
         # Newer vector instructions are slower in emulation, and the default translation cache is 1 GiB a machine.
-        _text(ET.SubElement(features, "tcg"), "tb-cache", "64", unit="MiB")
+        _text(ET.SubElement(features, "tcg"), "tb-cache", "256", unit="MiB")
         cpu = ET.SubElement(domain, "cpu", mode="custom", match="exact", check="none")
         _text(cpu, "model", "Nehalem", fallback="forbid")
     ET.SubElement(domain, "clock", offset="utc")
