@@ -12,6 +12,7 @@ import json
 import secrets
 import socket
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,13 @@ from typing import Any
 from app.domain.errors import SandboxError, SandboxLost
 
 _LINE_LIMIT = 1_048_576
+_PING_SECONDS = 1.0
 Answer = dict[str, Any]
 _Pending = concurrent.futures.Future[Answer]
+
+
+class SandboxTimeout(SandboxError):
+    """The machine is there and did not answer in time."""
 
 
 class ControlPort:
@@ -47,12 +53,24 @@ class ControlPort:
             answer = pending.result(wait)
         except concurrent.futures.TimeoutError:
             message = f"the machine did not answer {operation!r} within {wait:.0f} s"
-            raise SandboxError(message, operation=operation) from None
+            raise SandboxTimeout(message, operation=operation) from None
         finally:
             self._pending.pop(ident, None)
         if answer.get("ok") is not True:
             raise SandboxError(f"the machine refused {operation!r}: {answer.get('error')}", operation=operation)
         return answer
+
+    def wait_answering(self, seconds: float) -> None:
+        """Ask until there is an answer, at most ``seconds``. Raises SandboxLost or SandboxError.
+
+        The guest drops an answer it has ready before its kernel has noticed that we are connected.
+        """
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > _PING_SECONDS:
+            with contextlib.suppress(SandboxTimeout):
+                self.request("ping", _PING_SECONDS)
+                return
+        self.request("ping", max(left, 0.1))
 
     def close(self) -> None:
         """Safe to repeat; a later request connects again."""

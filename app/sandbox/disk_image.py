@@ -57,8 +57,8 @@ def make_pack_disk(folder: Path, image: Path, label: str) -> None:
     run_tool([*command, str(image), f"{mebibytes}M"], operation="make the disk")
 
 
-def make_overlay(backing: Path, overlay: Path, size_gib: int) -> None:
+def make_overlay(backing: Path, overlay: Path, size_gib: int, backing_format: str = "raw") -> None:
     """A qcow2 disk of ``size_gib`` that starts as ``backing`` and keeps only what differs."""
-    command = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", str(backing)]
+    command = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", backing_format, "-b", str(backing)]
     run_tool([*command, str(overlay), f"{size_gib}G"], operation="make the overlay")
     overlay.chmod(0o600)

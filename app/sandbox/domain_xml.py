@@ -34,6 +34,14 @@ class PackDisk:
 
 
 @dataclass(frozen=True, slots=True)
+class RamFile:
+    """RAM that is a file: written to by a template, copied on write by a clone, which waits for its state."""
+
+    path: Path
+    clone: bool
+
+
+@dataclass(frozen=True, slots=True)
 class DomainSpec:
     """Everything the XML depends on."""
 
@@ -50,6 +58,7 @@ class DomainSpec:
     control_socket: Path
     ssh_socket: Path
     console_log: Path
+    ram: RamFile | None = None
 
 
 def domain_uuid(name: str) -> str:
@@ -69,8 +78,22 @@ def domain_xml(spec: DomainSpec) -> str:
     for event, action in (("poweroff", "destroy"), ("reboot", "destroy"), ("crash", "destroy")):
         _text(domain, f"on_{event}", action)
     _devices(ET.SubElement(domain, "devices"), spec)
+    if spec.ram is not None:
+        _ram_file(domain, spec.ram, spec.memory_mib)
     ET.indent(domain)
     return ET.tostring(domain, encoding="unicode") + "\n"
+
+
+def _ram_file(domain: ET.Element, ram: RamFile, memory_mib: int) -> None:
+    """libvirt has no words for copy-on-write RAM; a second -machine adds to the first."""
+    path = str(ram.path).replace(",", ",,")
+    share = "off" if ram.clone else "on"
+    words = ["-object", f"memory-backend-file,id=tm,size={memory_mib}M,mem-path={path},share={share}"]
+    words += ["-machine", "memory-backend=tm", *(["-incoming", "defer"] if ram.clone else [])]
+    domain.set("xmlns:qemu", "http://libvirt.org/schemas/domain/qemu/1.0")
+    line = ET.SubElement(domain, "qemu:commandline")
+    for word in words:
+        ET.SubElement(line, "qemu:arg", value=word)
 
 
 def _boot(domain: ET.Element, spec: DomainSpec) -> None:
@@ -88,7 +111,7 @@ def _processor(domain: ET.Element, spec: DomainSpec) -> None:
         ET.SubElement(domain, "cpu", mode="host-passthrough", migratable="on")
     else:
         # Newer vector instructions are slower in emulation, and the default translation cache is 1 GiB a machine.
-        _text(ET.SubElement(features, "tcg"), "tb-cache", "64", unit="MiB")
+        _text(ET.SubElement(features, "tcg"), "tb-cache", "256", unit="MiB")
         cpu = ET.SubElement(domain, "cpu", mode="custom", match="exact", check="none")
         _text(cpu, "model", "Nehalem", fallback="forbid")
     ET.SubElement(domain, "clock", offset="utc")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import grp
+import json
 import os
 import pwd
 import threading
@@ -82,10 +83,11 @@ class Hypervisor:
         except self._libvirt.libvirtError:
             return False  # it ended between the two questions
 
-    def create(self, xml: str) -> int | None:
-        """Start a machine; returns its process. It is transient: when it ends, libvirt forgets it."""
+    def create(self, xml: str, *, paused: bool = False) -> int | None:
+        """Start a machine, ``paused`` if need be; returns its process. When it ends, libvirt forgets it."""
         with self._translated("start the machine"), reaping():
-            name = self._open().createXML(xml, 0).name()
+            flags = self._libvirt.VIR_DOMAIN_START_PAUSED if paused else 0
+            name = self._open().createXML(xml, flags).name()
         if (pid := self.pid(name)) is not None:
             reap_when_ended(pid)
         return pid
@@ -102,6 +104,31 @@ class Hypervisor:
             except self._libvirt.libvirtError as error:
                 if error.get_error_code() not in gone:
                     raise
+
+    def suspend(self, name: str) -> None:
+        """Stop its processors."""
+        with self._translated("suspend the machine"):
+            self._open().lookupByName(name).suspend()
+
+    def resume(self, name: str) -> None:
+        """Let them go on."""
+        with self._translated("resume the machine"):
+            self._open().lookupByName(name).resume()
+
+    def monitor(self, name: str, command: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        """A command of QEMU's own protocol, for what libvirt cannot do. Raises SandboxError when QEMU refuses."""
+        import libvirt_qemu  # only there when libvirt is
+
+        with self._translated(command):
+            domain = self._open().lookupByName(name)
+            answer = libvirt_qemu.qemuMonitorCommand(
+                domain, json.dumps({"execute": command, "arguments": arguments}), 0
+            )
+        found: dict[str, Any] = json.loads(answer)
+        if "error" in found:
+            raise SandboxError(f"QEMU: {found['error'].get('desc')}", operation=command)
+        result: dict[str, Any] = found.get("return", {})
+        return result
 
     def wait_gone(self, name: str, seconds: float) -> bool:
         """Wait for a machine that is powering itself off; false when it is still there."""

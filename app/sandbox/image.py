@@ -57,6 +57,11 @@ class ImageBuilder:
     def __init__(self, images_dir: Path, recipes_dir: Path) -> None:
         self._images, self._recipes = images_dir, recipes_dir
 
+    @property
+    def folder(self) -> Path:
+        """Where finished images are."""
+        return self._images
+
     def find(self, name: str) -> Image | None:
         """The image of today's recipe if it is built. Raises ImageError when there is no such recipe."""
         recipe = load_recipe(self._recipes, name)

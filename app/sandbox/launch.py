@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import secrets
 import time
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
-from app.domain.errors import SandboxError
+from app.domain.errors import SandboxError, SkerryError
 from app.domain.ports import Progress, SandboxRequest
 from app.sandbox.channel import DOOR_PORT, Channel
 from app.sandbox.control_port import ControlPort
-from app.sandbox.domain_xml import DomainSpec, PackDisk, domain_xml
+from app.sandbox.domain_xml import DomainSpec, PackDisk, RamFile, domain_xml
 from app.sandbox.hypervisor import Hypervisor
-from app.sandbox.image import ImageBuilder
+from app.sandbox.image import Image, ImageBuilder
 from app.sandbox.machine import Machine
+from app.sandbox.migration import load_state, save_state
 from app.sandbox.packs import Pack, PackBuilder
 from app.sandbox.qemu import inspect_qemu
 from app.sandbox.readiness import Requirement, meet
 from app.sandbox.sandbox import LibvirtSandbox
 from app.sandbox.strays import note_process
+from app.sandbox.template import WARM_UP, WARM_UP_SECONDS, Template, TemplateStore, template_key
 
 ANSWER_SECONDS = 20.0
 _BOOT_SECONDS = 180.0
+_THAW_SECONDS = 60.0
+_HANG_UP_SECONDS = 0.5  # until the guest has noticed that nobody is connected
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +41,14 @@ class Launcher:
     images: ImageBuilder
     packs: PackBuilder
     quiesce_seconds: float
+    templates: TemplateStore
 
     def adopt(self, machine: Machine, request: SandboxRequest, progress: Progress) -> LibvirtSandbox:
         """A machine an earlier engine left: wait for what still runs before its session is ended."""
         control, channel = _channels(machine, request)
         wait = self.quiesce_seconds
         requirements = [
-            Requirement("its agent answers", lambda s: control.request("ping", s), "the machine is started again"),
+            Requirement("its agent answers", control.wait_answering, "the machine is started again"),
             Requirement(
                 "what it runs has ended",
                 lambda _: control.request("quiesce", wait + ANSWER_SECONDS, timeout=wait),
@@ -52,21 +61,92 @@ class Launcher:
         return _ready(sandbox, requirements, _BOOT_SECONDS + wait, progress)
 
     def boot(self, machine: Machine, request: SandboxRequest, progress: Progress) -> LibvirtSandbox:
-        """Start it on its own disk; one without a disk is given a fresh one."""
-        note = "started on its own disk" if machine.exists else "cold boot: no template yet"
+        """Start it on its own disk; one without a disk is cloned from a template, or boots a fresh disk."""
         packs = [self.packs.ensure(name, progress) for name in request.packs]
-        if not machine.exists:
-            machine.make(self.images.ensure(request.image, progress), request.disk_gib)
-        machine.clear_sockets()
-        progress(f"{request.name}: starting the machine{_without_kvm()}")
-        pid = self.hypervisor.create(domain_xml(domain_spec(machine, request, packs)))
-        if pid is not None:
-            note_process(machine.folder, pid)
-        control, channel = _channels(machine, request)
+        if machine.exists:
+            return self._start(machine, request, packs, "started on its own disk", progress)
+        image = self.images.ensure(request.image, progress)
         try:
+            return self._clone(machine, request, image, packs, progress)
+        except (SkerryError, OSError) as error:
+            log.warning("%s could not be restored from a template", request.name, exc_info=True)
+            note = f"cold boot: {error.message if isinstance(error, SkerryError) else error}"
+            machine.disk.unlink(missing_ok=True)
+        machine.make(image, request.disk_gib)
+        return self._start(machine, request, packs, note, progress)
+
+    def _clone(
+        self, machine: Machine, request: SandboxRequest, image: Image, packs: list[Pack], progress: Progress
+    ) -> LibvirtSandbox:
+        template = self._template(machine.sockets, request, image, packs, progress)
+        template.check()
+        machine.make(image, request.disk_gib, template.disk)
+        return self._start(machine, request, packs, "restored from the template", progress, template)
+
+    def _template(
+        self, sockets: Path, request: SandboxRequest, image: Image, packs: list[Pack], progress: Progress
+    ) -> Template:
+        spec = domain_spec(Machine("template", Path("/"), sockets), image, request, packs)
+        key = template_key(spec, request, image.key, [pack.key for pack in packs])
+        name = f"template-{key}"
+        throwaway = replace(request, name=name, hostname="template", door=sockets / "nobody")
+
+        def build(work: Path) -> None:
+            machine = Machine(name, work, sockets)
+            self.hypervisor.destroy(name)  # what an engine that was killed may have left
+            machine.make(image, request.disk_gib)
+            try:
+                self._freeze(machine, throwaway, packs, progress)
+            finally:
+                self.hypervisor.destroy(name)
+                machine.clear_sockets()
+
+        return self.templates.ensure(key, request.memory_mib, build, progress)
+
+    def _freeze(self, machine: Machine, request: SandboxRequest, packs: list[Pack], progress: Progress) -> None:
+        draft = Template(machine.folder)
+        draft.ram.touch(mode=0o600)
+        sandbox = self._start(machine, request, packs, "", progress, draft, frozen=False)
+        try:
+            progress(f"{machine.name}: warming it up")
+            warmed = asyncio.run(sandbox.run(WARM_UP, timeout=WARM_UP_SECONDS, cwd="/"))
+            log.info("%s: %s", machine.name, warmed.output.decode(errors="replace"))
+            asyncio.run(sandbox.settle())
+        finally:
+            sandbox.let_go()
+        time.sleep(_HANG_UP_SECONDS)
+        self.hypervisor.suspend(machine.name)
+        save_state(self.hypervisor, machine.name, machine.migration_socket, draft.state)
+
+    def _start(
+        self,
+        machine: Machine,
+        request: SandboxRequest,
+        packs: list[Pack],
+        note: str,
+        progress: Progress,
+        template: Template | None = None,
+        *,
+        frozen: bool = True,
+    ) -> LibvirtSandbox:
+        """Boot it, or thaw ``template``; one that is not yet ``frozen`` is booted with its RAM in the template."""
+        thaw = template is not None and frozen
+        ram = None if template is None else RamFile(template.ram, clone=frozen)
+        machine.clear_sockets()
+        progress(f"{request.name}: {'restoring' if thaw else 'starting'} the machine{_without_kvm()}")
+        spec = replace(domain_spec(machine, machine.image(), request, packs), ram=ram)
+        try:
+            pid = self.hypervisor.create(domain_xml(spec), paused=thaw)
+            if pid is not None:
+                note_process(machine.folder, pid)
+            if template is not None and thaw:
+                load_state(self.hypervisor, request.name, machine.migration_socket, template.state)
+                self.hypervisor.resume(request.name)
+            control, channel = _channels(machine, request)
             sandbox = self._sandbox(machine, note, control, channel)
-            return _ready(sandbox, _boot_requirements(machine, request, control, channel), _BOOT_SECONDS, progress)
-        except SandboxError:
+            requirements = _boot_requirements(machine, request, control, channel)
+            return _ready(sandbox, requirements, _THAW_SECONDS if thaw else _BOOT_SECONDS, progress)
+        except (SandboxError, OSError):
             self.hypervisor.destroy(request.name)
             raise
 
@@ -77,9 +157,9 @@ class Launcher:
         )
 
 
-def domain_spec(machine: Machine, request: SandboxRequest, packs: list[Pack]) -> DomainSpec:
-    """The domain of a machine on this host. Raises HostError without QEMU, SandboxError without its image."""
-    image, qemu = machine.image(), inspect_qemu()
+def domain_spec(machine: Machine, image: Image, request: SandboxRequest, packs: list[Pack]) -> DomainSpec:
+    """The domain of a machine on this host. Raises HostError without QEMU."""
+    qemu = inspect_qemu()
     return DomainSpec(
         name=request.name,
         cpus=request.cpus,
@@ -102,9 +182,10 @@ def _boot_requirements(
 ) -> list[Requirement]:
     log = f"see {machine.console_log}"
     return [
-        Requirement("the machine boots", lambda s: control.request("ping", s), log),
+        Requirement("the machine boots", control.wait_answering, log),
         Requirement("it is itself", lambda s: control.request("personalise", s, **_identity(machine, request)), log),
         Requirement(f"SSH answers, port {DOOR_PORT} leads to its door", channel.connect, log),
+        Requirement("its clock is right", lambda s: control.request("clock", s, time=time.time()), log),
     ]
 
 

@@ -18,6 +18,7 @@ from app.sandbox.packs import PackBuilder
 from app.sandbox.qemu import inspect_qemu
 from app.sandbox.sandbox import LibvirtSandbox
 from app.sandbox.strays import end_stray
+from app.sandbox.template import TemplateStore
 from app.sandbox.threads import in_thread, post
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
@@ -30,6 +31,7 @@ class LibvirtHost:
 
     ``machines`` keeps disks and keys, ``sockets`` the channels, ``libvirt_root`` what libvirt knows of running
     machines; the last two need short paths. All are made if need be, for us alone (0700).
+    Templates are kept beside the images unless ``templates`` says where.
     """
 
     def __init__(
@@ -41,10 +43,13 @@ class LibvirtHost:
         images: ImageBuilder,
         packs: PackBuilder,
         quiesce_seconds: float = 600.0,
+        templates: Path | None = None,
     ) -> None:
         self._machines, self._sockets = machines, sockets
         self._hypervisor = Hypervisor(libvirt_root)
-        self._launcher = Launcher(self._hypervisor, images, packs, quiesce_seconds)
+        self._launcher = Launcher(
+            self._hypervisor, images, packs, quiesce_seconds, TemplateStore(templates or images.folder)
+        )
         self._locks: dict[str, asyncio.Lock] = {}
         self._open: dict[str, LibvirtSandbox] = {}
 

@@ -52,6 +52,11 @@ class Machine:
         return self.sockets / f"{self._short}.s"
 
     @property
+    def migration_socket(self) -> Path:
+        """Where its state goes out or comes in."""
+        return self.sockets / f"{self._short}.m"
+
+    @property
     def exists(self) -> bool:
         """Whether it has a disk to start from."""
         return self.disk.exists()
@@ -61,8 +66,11 @@ class Machine:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         return load_or_make_keys(self.folder)
 
-    def make(self, image: Image, disk_gib: int) -> None:
-        """Give it a fresh disk on the image. Raises HostError when the host's disk is full."""
+    def make(self, image: Image, disk_gib: int, template_disk: Path | None = None) -> None:
+        """Give it a fresh disk on the image, or on the disk of a template that stands on the image.
+
+        Raises HostError when the host's disk is full.
+        """
         if disk_gib < image.disk_gib:
             raise SandboxError(
                 f"a disk of {disk_gib} GiB is too small for image {image.name}",
@@ -74,7 +82,10 @@ class Machine:
         record = {"name": self.name, "image": image.name, "key": image.key, "folder": str(image.folder)}
         (self.folder / "machine.json").write_text(json.dumps(record) + "\n", "utf-8")
         draft = self.folder / "disk.new"
-        make_overlay(image.rootfs, draft, disk_gib)
+        if template_disk is None:
+            make_overlay(image.rootfs, draft, disk_gib)
+        else:
+            make_overlay(template_disk, draft, disk_gib, "qcow2")
         draft.rename(self.disk)
 
     def image(self) -> Image:
@@ -91,7 +102,7 @@ class Machine:
 
     def clear_sockets(self) -> None:
         """Stale sockets of a machine that ended without us; a console log that grew too long."""
-        for path in (self.control_socket, self.ssh_socket):
+        for path in (self.control_socket, self.ssh_socket, self.migration_socket):
             path.unlink(missing_ok=True)
         if self.console_log.exists() and self.console_log.stat().st_size > _LOG_LIMIT:
             self.console_log.unlink()

@@ -91,6 +91,11 @@ class LibvirtSandbox:
             answer = await in_thread(self._control.request, "quiesce", timeout + _ANSWER_SECONDS, timeout=timeout)
             return not answer.get("busy")
 
+    async def settle(self) -> None:
+        """Have all that was written on the disk."""
+        async with self._watched():
+            await in_thread(self._control.request, "sync", _ANSWER_SECONDS * 4)
+
     async def stats(self) -> Mapping[str, object]:
         """Memory, disk, load and jobs as the machine reports them."""
         async with self._watched():

@@ -29,7 +29,7 @@ def images_dir() -> Path:
     return Path(own) if own else Paths.from_environment().images
 
 
-def make_host(root: Path, *, quiesce_seconds: float = 30.0) -> LibvirtHost:
+def make_host(root: Path, *, quiesce_seconds: float = 30.0, templates: Path | None = None) -> LibvirtHost:
     return LibvirtHost(
         machines=root / "m",
         sockets=root / "s",
@@ -37,6 +37,7 @@ def make_host(root: Path, *, quiesce_seconds: float = 30.0) -> LibvirtHost:
         images=ImageBuilder(images_dir(), RECIPES),
         packs=PackBuilder(images_dir(), RECIPES / "packs"),
         quiesce_seconds=quiesce_seconds,
+        templates=templates,
     )
 
 
@@ -63,7 +64,7 @@ def short_folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def bench(short_folder: Path) -> Iterator[Bench]:
-    host = make_host(short_folder)
+    host = make_host(short_folder, templates=short_folder / "t")
 
     async def up() -> Sandbox:
         await host.start()

@@ -4,7 +4,7 @@ import xml.etree.ElementTree as ET
 from dataclasses import replace
 from pathlib import Path
 
-from app.sandbox.domain_xml import DomainSpec, PackDisk, domain_uuid, domain_xml
+from app.sandbox.domain_xml import DomainSpec, PackDisk, RamFile, domain_uuid, domain_xml
 
 GOLDEN = Path(__file__).parent / "golden" / "domain.xml"
 SPEC = DomainSpec(
@@ -48,6 +48,17 @@ def test_kvm_uses_the_processor_of_the_host() -> None:
     domain = ET.fromstring(domain_xml(replace(SPEC, accelerator="kvm")))
     cpu = domain.find("cpu")
     assert domain.get("type") == "kvm" and cpu is not None and cpu.get("mode") == "host-passthrough"
+
+
+def test_the_ram_of_a_clone_is_copied_on_write() -> None:
+    def words(ram: RamFile) -> list[str | None]:
+        domain = ET.fromstring(domain_xml(replace(SPEC, ram=ram)))
+        return [word.get("value") for word in domain.iter("{http://libvirt.org/schemas/domain/qemu/1.0}arg")]
+
+    clone, template = words(RamFile(Path("/t,1/ram"), clone=True)), words(RamFile(Path("/t/ram"), clone=False))
+    assert clone[1] == "memory-backend-file,id=tm,size=1024M,mem-path=/t,,1/ram,share=off"
+    assert clone[2:] == ["-machine", "memory-backend=tm", "-incoming", "defer"]
+    assert template[1:] == ["memory-backend-file,id=tm,size=1024M,mem-path=/t/ram,share=on", *clone[2:4]]
 
 
 def test_hostile_names_stay_text() -> None:

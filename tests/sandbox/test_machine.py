@@ -22,7 +22,7 @@ async def text(bench: Bench, command: str, *, root: bool = False) -> str:
 
 
 async def test_the_machine_is_what_was_asked_for(bench: Bench) -> None:
-    assert bench.sandbox.note.startswith("cold boot")
+    assert bench.sandbox.note == "restored from the template"
     assert await text(bench, "id -un; pwd; hostname; echo $HOME; sudo -n id -u") == (
         "agent\n/workspace\nbench-host\n/home/agent\n0\n"
     )
