@@ -110,7 +110,8 @@ def _processor(domain: ET.Element, spec: DomainSpec) -> None:
     if spec.accelerator == "kvm":
         ET.SubElement(domain, "cpu", mode="host-passthrough", migratable="on")
     else:
-        # Newer vector instructions are slower in emulation, and the default translation cache is 1 GiB a machine.
+        # Newer vector instructions are slower in emulation. Translations: 1 GiB a machine by default, and with 64 MiB
+        # Codex and Node push each other out (docs/decisions/0010).
         _text(ET.SubElement(features, "tcg"), "tb-cache", "256", unit="MiB")
         cpu = ET.SubElement(domain, "cpu", mode="custom", match="exact", check="none")
         _text(cpu, "model", "Nehalem", fallback="forbid")
