@@ -42,6 +42,11 @@ def engine_info(paths: Paths) -> EngineInfo | None:
     return read_ready(paths.engine_ready, paths.engine_lock)
 
 
+def engine_was_killed(paths: Paths) -> bool:
+    """Whether the last engine went without saying so: one that ends in order takes its ready file away."""
+    return paths.engine_ready.exists() and lock_holder(paths.engine_lock) is None
+
+
 def read_board(paths: Paths, fleet: str) -> Board:
     """The board of a fleet's newest run, folded from the journal; no engine is needed."""
     board, reader, after = Board(fleet), JournalReader(paths.journal_db), 0
@@ -73,11 +78,6 @@ class Control:
             info = await start_engine_process(paths, progress)
         client = await _connect(info)
         return cls(paths, client, info)
-
-    @property
-    def alive(self) -> bool:
-        """Whether the engine we are connected to still runs."""
-        return lock_holder(self._paths.engine_lock) == self.engine.pid
 
     async def run_fleet(self, project: Project, rehearse: str | None = None) -> str:
         """Start the project's team and return the run's id; a team that runs already is joined.

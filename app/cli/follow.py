@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from app.config import Paths
-from app.control import Control, engine_info
+from app.control import Control, engine_info, engine_was_killed
 from app.domain.board import Board
 from app.domain.errors import AlreadyAnswered, EngineError, NotFound
 from app.domain.events import ENDED, AgentStatus, Event
@@ -19,6 +19,8 @@ QUIET_SECONDS = 1.0
 STOP_SECONDS = 120.0
 GONE_SECONDS = 5.0
 """How long the engine may be away before we give up: somebody may be starting it again."""
+KILLED_SECONDS = 1.0
+"""The same when it was killed: then another one is started."""
 
 Teller = Callable[[Event], None]
 
@@ -49,12 +51,16 @@ class Follower:
         now = time.monotonic()
         if engine_info(self._paths) is not None:
             self._seen = now
-        elif now - self._seen > GONE_SECONDS:
+        elif now - self._seen > (KILLED_SECONDS if engine_was_killed(self._paths) else GONE_SECONDS):
             raise EngineError(
                 "the engine has ended; the agents wait where they were",
                 operation="follow the run",
                 hint="go on with 'skerry run'",
             )
+
+    def engine_is_back(self) -> None:
+        """An engine runs again: begin to count anew."""
+        self._seen = time.monotonic()
 
     def close(self) -> None:
         """Close the journal."""

@@ -17,7 +17,8 @@ from app.cli.output import console, emit_json_line, plain_line, tell, width_of
 from app.cli.place import naming
 from app.cli.story import how_to_answer, story_lines
 from app.config import Paths, Project
-from app.control import Control, engine_info, read_board
+from app.control import Control, engine_info, engine_was_killed, read_board
+from app.domain.errors import EngineError
 from app.domain.events import Event
 from app.domain.interrupt import Interrupt
 from app.store.journal import JournalReader
@@ -59,14 +60,35 @@ async def _run(project: Project, paths: Paths, wishes: Wishes, started: list[str
         tell(f"Temporal's window: {control.engine.temporal_ui}")
         follower = Follower(paths, project.fleet_id, run, _teller(project, as_json=wishes.as_json))
         try:
-            good = await _follow(follower, control, wishes, naming(project))
+            control, taken_over, good = await _follow_over_crashes(follower, control, wishes, paths, naming(project))
         finally:
             follower.close()
+        ours = ours or taken_over
         if ours and wishes.until_idle and follower.board.outcome and not _others_at_work(paths, project.fleet_id):
             await control.stop_engine()
         return good
     finally:
         await control.close()
+
+
+async def _follow_over_crashes(
+    follower: Follower, control: Control, wishes: Wishes, paths: Paths, where: str
+) -> tuple[Control, bool, bool]:
+    """Follow to the end; when the engine is killed another one is started, and the agents go on where they were.
+
+    Returns the connection to the last engine, whether that one is ours, and whether all went well.
+    """
+    taken_over = False
+    while True:
+        try:
+            return control, taken_over, await _follow(follower, control, wishes, where)
+        except EngineError:
+            if not engine_was_killed(paths):
+                raise
+        tell("The engine was killed: another one takes over, and the agents go on.", "yellow")
+        await control.close()
+        control, taken_over = await Control.connect(paths, progress=tell), True
+        follower.engine_is_back()
 
 
 async def _follow(follower: Follower, control: Control, wishes: Wishes, where: str) -> bool:

@@ -15,8 +15,10 @@ import pytest
 from app.cli.follow import Follower
 from app.cli.run import scenario_file, with_default_scenario
 from app.config import Paths
+from app.control import engine_was_killed
 from app.domain.errors import ConfigError, EngineError
 from app.domain.events import AgentStatus
+from app.engine.instance import EngineInfo, InstanceLock, write_ready
 from tests.cli.conftest import PROJECT, AtWork, Skerry
 from tests.cli.test_acting import ask_then_finish
 from tests.conftest import WriteProject
@@ -112,6 +114,14 @@ def test_an_engine_that_goes_is_noticed(paths: Paths, monkeypatch: pytest.Monkey
     with pytest.raises(EngineError, match="the engine has ended"):
         follower.check_engine()
     follower.close()
+
+
+def test_an_engine_that_was_killed_is_told_from_one_that_ended(paths: Paths) -> None:
+    assert not engine_was_killed(paths)
+    write_ready(paths.engine_ready, EngineInfo(1, "1", "a", "b", "c"))
+    assert engine_was_killed(paths)
+    with InstanceLock(paths.engine_lock):
+        assert not engine_was_killed(paths)
 
 
 def test_without_a_key_nothing_starts(
