@@ -157,7 +157,9 @@ class Control:
         settled = settle(interrupt, answer)
         body = f"answer/{interrupt_id}/{secrets.token_hex(4)}"
         self._journal.put_body(body, settled)
-        order = steps.AnswerOrder(interrupt_id=interrupt_id, body=body, action=answer.action, option=answer.option)
+        order = steps.AnswerOrder(
+            interrupt_id=interrupt_id, body=body, action=answer.action, option=answer.option, by=answer.by
+        )
         await self._update(fleet, interrupt.agent, "answer", order, update_id=body)
         return settled
 

@@ -300,12 +300,13 @@ class AgentWorkflow:
         return steps.ActionOutcome(ok=True, text=text)
 
     async def _decide_held(self, message: MessageRef, order: steps.AnswerOrder) -> None:
+        whom = "the user" if order.by == USER else order.by
         if order.option == DELIVER_ONCE and order.action == "resume":
-            await self._facts.record(self._facts.moved(message.id, MessageState.ACCEPTED, "approved by the user"))
+            await self._facts.record(self._facts.moved(message.id, MessageState.ACCEPTED, f"approved by {whom}"))
             if not await self._hand_over(message):
                 return
         else:
-            await self._facts.record(self._facts.moved(message.id, MessageState.REFUSED, "refused by the user"))
+            await self._facts.record(self._facts.moved(message.id, MessageState.REFUSED, f"refused by {whom}"))
         self._state.answers.append(order.body)
 
     async def _raise(self, item: steps.InterruptRef) -> steps.ActionOutcome:
@@ -338,4 +339,5 @@ def _words(error: ActivityError) -> str:
     cause: BaseException = error
     while cause.__cause__ is not None:
         cause = cause.__cause__
-    return first_line(str(cause), 300) or "a step failed"
+    words = cause.message if isinstance(cause, ApplicationError) else str(cause)
+    return first_line(words, 300) or "a step failed"

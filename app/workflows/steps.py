@@ -189,6 +189,7 @@ class AnswerOrder(Frozen):
     body: str
     action: Literal["resume", "modify", "cancel"]
     option: str = ""
+    by: str = "user"
 
 
 class ActionOutcome(Frozen):

@@ -10,7 +10,7 @@ from temporalio.client import Client
 from app.config import Paths
 from app.domain import events as ev
 from app.domain.envelope import MessageState
-from app.domain.errors import ActionRefused, AlreadyAnswered, NotFound
+from app.domain.errors import ActionRefused, AlreadyAnswered, ConfigError, NotFound
 from app.domain.events import AgentStatus
 from app.domain.interrupt import Answer
 from app.domain.ports import Said
@@ -222,3 +222,19 @@ async def test_a_second_start_joins_the_run(paths: Paths, temporal: Client) -> N
         assert len(team.facts(ev.RunStarted)) == 1
         assert len(board.open_interrupts) == 2
         assert not any(item.blocking for item in board.open_interrupts)
+
+
+async def test_an_agent_that_fails_says_why_and_the_others_go_on(paths: Paths, temporal: Client) -> None:
+    async def script(turn: Turn) -> None:
+        if turn.agent == "bob":
+            raise ConfigError("bob's rules cannot be read", hint="mend them")
+        await finish(turn)
+
+    async with Team(paths, temporal, script) as team:
+        await team.start()
+        board = await team.until(lambda board: board.outcome != "")
+        assert board.outcome == "failed"
+        assert board.agents["alice"].state is AgentStatus.COMPLETED
+        assert board.agents["bob"].state is AgentStatus.FAILED
+        assert board.agents["bob"].reason == "bob's rules cannot be read (mend them)"
+        assert team.host.running == set(), "the machine of a failed agent is powered off"
