@@ -24,6 +24,9 @@ settings.load_profile("house")
 # Images are large and never changed by a test: those of the user are used. Everything else is private to each test.
 os.environ["SKERRY_IMAGES"] = str(Paths.from_environment().images)
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+# libvirt's event loop and Qt's would both run GLib's default context, from two threads, and crash. Only here do the two
+# share a process: the window and the engine are two.
+os.environ["QT_NO_GLIB"] = "1"
 
 WriteProject = Callable[..., Path]
 
