@@ -107,6 +107,7 @@ async def test_a_message_from_the_user(at_work: AtWork, monkeypatch: pytest.Monk
         assert board.messages[sent["id"]].state is MessageState.READ
 
 
+@pytest.mark.slow
 async def test_one_agent_or_all_are_stopped(at_work: AtWork) -> None:
     async def script(turn: Turn) -> None:
         await asyncio.sleep(600)

@@ -44,6 +44,7 @@ async def test_it_answers_by_default_and_ends_well(at_work: AtWork) -> None:
         assert "blue (by default)" in done.stdout
 
 
+@pytest.mark.slow
 async def test_it_says_who_waits_and_leaves_the_team_for_another_run_to_join(at_work: AtWork) -> None:
     async with at_work(ask_then_finish) as desk:
         done = await desk.type(*HEADLESS)
@@ -61,6 +62,7 @@ async def test_it_says_who_waits_and_leaves_the_team_for_another_run_to_join(at_
         assert {fact["run"] for fact in facts} == {run}
 
 
+@pytest.mark.slow
 async def test_a_team_with_nothing_left_to_do_is_stopped(at_work: AtWork) -> None:
     async def script(turn: Turn) -> None:
         pass

@@ -16,6 +16,7 @@ from app.sandbox.host_tools import find_tool, require_space
 from app.sandbox.qemu import kvm_usable
 
 
+@pytest.mark.slow
 async def test_without_qemu_the_engine_says_so(paths: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for tool in ("setpriv", "env"):
         (tmp_path / tool).symlink_to(shutil.which(tool) or tool)
