@@ -84,6 +84,7 @@ def stop(
     agent: Annotated[str, typer.Argument(metavar="AGENT", help="Only this agent.")] = "",
     team: Annotated[bool, typer.Option("--team", help="All agents of the project; the engine goes on.")] = False,
     project: ProjectOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """End the engine, in order. With AGENT or --team, end only those agents: machine off, disk kept.
 
@@ -92,12 +93,12 @@ def stop(
     if agent and team:
         raise ConfigError("AGENT and --team exclude each other", operation="stop", hint="say one of the two")
     if agent or team:
-        _stop_agents(agent, project)
+        _stop_agents(agent, project, as_json)
     else:
-        _stop_engine()
+        _stop_engine(as_json)
 
 
-def _stop_agents(agent: str, project: ProjectOption) -> None:
+def _stop_agents(agent: str, project: ProjectOption, as_json: bool) -> None:
     loaded, board, _ = open_board(project)
     if agent:
         loaded.fleet.agent(agent)
@@ -108,13 +109,19 @@ def _stop_agents(agent: str, project: ProjectOption) -> None:
         _with_control(lambda control: control.stop_agent(loaded.fleet_id, agent))
     else:
         _with_control(lambda control: control.stop_fleet(loaded.fleet_id))
-    say(f"{agent or 'the team'} is told to stop")
+    if as_json:
+        emit_json({"stopping": [agent] if agent else [view.id for view in board.agents.values()]})
+    else:
+        say(f"{agent or 'the team'} is told to stop")
 
 
-def _stop_engine() -> None:
+def _stop_engine(as_json: bool) -> None:
     paths = Paths.from_environment()
     at_work = _agents_at_work(paths) if engine_info(paths) else []
-    if not asyncio.run(stop_engine_process(paths)):
+    ended = asyncio.run(stop_engine_process(paths))
+    if as_json:
+        emit_json({"engine": "ended" if ended else "not running", "machines_go_on": at_work})
+    elif not ended:
         say("no engine was running")
     elif at_work:
         say(f"the engine has ended; their machines go on: {', '.join(at_work)}; 'skerry run' goes on with them")

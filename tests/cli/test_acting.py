@@ -145,3 +145,8 @@ def test_what_needs_no_answer_any_more(story: Story, skerry: Skerry) -> None:
 
     story.tell(InterruptSettled, interrupt_id=approval, state=InterruptState.WITHDRAWN)
     assert skerry("answer", approval, "1").complained(1, "is withdrawn: nobody needs an answer any more")
+
+
+def test_stop_tells_programs_that_there_was_no_engine(skerry: Skerry) -> None:
+    done = skerry("stop", "--json")
+    assert json.loads(done.stdout) == {"engine": "not running", "machines_go_on": []}
