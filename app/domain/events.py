@@ -100,9 +100,32 @@ class SandboxChanged(Fact):
     """A virtual machine came up, was lost or went; ``seconds`` is how long that took."""
 
     kind: Literal["sandbox_changed"] = "sandbox_changed"
-    state: Literal["starting", "ready", "lost", "stopped", "destroyed"]
+    state: Literal["starting", "ready", "paused", "suspended", "lost", "stopped", "destroyed"]
     note: str = ""
     seconds: float = 0.0
+
+
+LimitName = Literal["cpu", "memory", "processes", "disk", "command_time", "output"]
+
+
+class LimitReached(Fact):
+    """An agent's machine came to the end of what it may take; ``detail`` says what happened, in words."""
+
+    kind: Literal["limit_reached"] = "limit_reached"
+    limit: LimitName
+    detail: str
+
+
+class HostReconciled(Fact):
+    """An engine compared the machines of this host with the agents at its start.
+
+    ``removed`` holds (what, name, why); ``lost`` the machines that should have been there.
+    """
+
+    kind: Literal["host_reconciled"] = "host_reconciled"
+    living: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
+    removed: tuple[tuple[str, str, str], ...] = ()
 
 
 class SessionOpened(Fact):
@@ -264,6 +287,8 @@ Event = Annotated[
     | RunEnded
     | AgentMoved
     | SandboxChanged
+    | LimitReached
+    | HostReconciled
     | SessionOpened
     | TurnStarted
     | TurnResumed

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
-from app.domain.events import Event
+from app.domain.events import Event, LimitName
 
 Stream = Literal["stdout", "stderr"]
 OutputSink = Callable[[Stream, bytes], None]
@@ -18,6 +18,9 @@ Progress = Callable[[str], None]
 """Told, in words for a person, what a long operation is doing now."""
 
 GuestUser = Literal["agent", "root"]
+
+MachineState = Literal["absent", "stopped", "running", "paused", "suspended"]
+"""``paused``: its processors stand still and its memory stays; ``suspended``: memory and state are on the disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,57 @@ class SandboxRequest:
     disk_gib: int
     door: Path
     """Unix socket of this agent's door of the gateway: the one place the machine can reach."""
+    processes: int = 1024
+    """Processes and threads its commands may have together."""
+    command_seconds: float = 600.0
+    """How long one command of the agent's program may take before the machine ends it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What a machine, or this host, tells of it unasked: a limit that was reached, in words for a person."""
+
+    limit: LimitName
+    detail: str
+
+
+Notify = Callable[[Notice], None]
+"""Called on the event loop."""
+
+
+def unheard(notice: Notice) -> None:
+    """The ``Notify`` of who does not want to know."""
+
+
+@dataclass(frozen=True, slots=True)
+class MachineUsage:
+    """What a machine takes of this host now."""
+
+    cpu_seconds: float
+    """Processor time since its process started."""
+    memory_bytes: int
+    """Proportional set size: pages shared with other machines count by their share."""
+    disk_bytes: int
+    """What its own folder takes on the host's disk, images and templates not counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """Something left over that was taken away: what (domain, process, disk, socket, file), its name, and why."""
+
+    what: str
+    name: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciliation:
+    """What a host found when it started: machines that live, that were lost, and what it removed."""
+
+    living: Sequence[str] = ()
+    lost: Sequence[str] = ()
+    """Machines of living agents that should run or be suspended and do not any more."""
+    removed: Sequence[Removed] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +123,25 @@ class GuestProcess(Protocol):
 
     async def terminate(self) -> None:
         """End the whole process group: TERM, then KILL after a grace. Safe to repeat."""
+
+
+class Terminal(Protocol):
+    """An interactive program in the machine behind a pseudo-terminal."""
+
+    async def read(self) -> bytes:
+        """What it wrote since; waits for some, empty at its end."""
+
+    async def write(self, data: bytes) -> None:
+        """Keys pressed."""
+
+    async def resize(self, columns: int, rows: int) -> None:
+        """The window has another size."""
+
+    async def wait(self) -> int | None:
+        """Exit status, or None if the channel went first."""
+
+    async def close(self) -> None:
+        """Hang up. Safe to repeat."""
 
 
 class Sandbox(Protocol):
@@ -117,6 +190,11 @@ class Sandbox(Protocol):
     async def mirror_workspace(self, destination: Path) -> MirrorReport:
         """Bring changed files of /workspace out; everything the guest sends is hostile."""
 
+    async def open_terminal(
+        self, *, columns: int, rows: int, user: GuestUser = "agent", cwd: str = "/workspace", command: str = ""
+    ) -> Terminal:
+        """An interactive shell (or ``command``) behind a pseudo-terminal. Raises SandboxError."""
+
     async def quiesce(self, timeout: float) -> bool:
         """Wait until no command started by the agent's program runs any more; False when time ran out."""
 
@@ -130,11 +208,40 @@ class SandboxHost(Protocol):
     async def start(self) -> None:
         """Open the hypervisor connection. Raises HostError naming what is missing and the remedy."""
 
-    async def ensure(self, request: SandboxRequest, progress: Progress) -> Sandbox:
-        """The machine of that name: adopted when it runs, started on its own disk when it has one, else made."""
+    async def ensure(self, request: SandboxRequest, progress: Progress, notify: Notify = unheard) -> Sandbox:
+        """The machine of that name, running.
+
+        It is adopted when it runs (one that is paused goes on), resumed when it is suspended, started on its own disk
+        when it has one, else made.
+        """
 
     async def names(self) -> list[str]:
         """Machines that run now."""
+
+    async def state(self, name: str) -> MachineState:
+        """What the machine of that name is doing."""
+
+    async def pause(self, name: str) -> None:
+        """Stop its processors at once; memory and channels stay. No error when it does not run."""
+
+    async def resume(self, name: str) -> None:
+        """Let a paused machine go on, its clock set right. No error when it is not paused."""
+
+    async def suspend(self, name: str) -> None:
+        """Save memory and state to disk and end the process; ``ensure`` goes on from there.
+
+        Channels break, so nothing should be running. No error when it does not run.
+        """
+
+    async def usage(self, name: str) -> MachineUsage | None:
+        """What it takes of this host; None when there is no such machine."""
+
+    async def reconcile(self, keep: Collection[str], expected: Collection[str]) -> Reconciliation:
+        """Compare what is here with what should be; to be called once, before the first ``ensure``.
+
+        ``keep`` names the machines whose disks belong to an agent, ``expected`` those of them that should be running
+        or suspended. Everything else of ours that nobody can use any more is removed.
+        """
 
     async def stop(self, name: str) -> None:
         """Power off, keep the disk. No error when it does not run."""

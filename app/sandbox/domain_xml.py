@@ -16,6 +16,7 @@ from app.sandbox.qemu import Accelerator
 
 CONTROL_PORT = "skerry.ctl"
 SSH_PORT = "skerry.ssh"
+_TRANSFER_SLOT = 0x6
 _FIRST_PACK_SLOT = 0x8
 
 KERNEL_FLAGS = (
@@ -58,6 +59,9 @@ class DomainSpec:
     control_socket: Path
     ssh_socket: Path
     console_log: Path
+    serial_socket: Path
+    transfer: Path
+    """Raw disk over which large things go in and out."""
     ram: RamFile | None = None
 
 
@@ -124,11 +128,13 @@ def _devices(devices: ET.Element, spec: DomainSpec) -> None:
     for number, pack in enumerate(spec.packs):
         slot = _FIRST_PACK_SLOT + number
         _disk(devices, f"vd{chr(ord('b') + number)}", "raw", pack.path, f"pack-{pack.name}", slot=slot, read_only=True)
+    _disk(devices, "vdz", "raw", spec.transfer, "transfer", slot=_TRANSFER_SLOT, read_only=False)
     ET.SubElement(devices, "controller", type="usb", model="none")
     ET.SubElement(devices, "controller", type="pci", index="0", model="pcie-root")
     _address(ET.SubElement(devices, "controller", type="virtio-serial", index="0"), 0x4)
-    serial = ET.SubElement(devices, "serial", type="file")
-    ET.SubElement(serial, "source", path=str(spec.console_log), append="on")
+    serial = ET.SubElement(devices, "serial", type="unix")
+    ET.SubElement(serial, "source", mode="bind", path=str(spec.serial_socket))
+    ET.SubElement(serial, "log", file=str(spec.console_log), append="on")
     ET.SubElement(ET.SubElement(serial, "target", type="isa-serial", port="0"), "model", name="isa-serial")
     _channel(devices, spec.control_socket, CONTROL_PORT, 1)
     _channel(devices, spec.ssh_socket, SSH_PORT, 2)

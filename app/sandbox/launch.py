@@ -133,6 +133,7 @@ class Launcher:
         thaw = template is not None and frozen
         ram = None if template is None else RamFile(template.ram, clone=frozen)
         machine.clear_sockets()
+        machine.empty_transfer()
         progress(f"{request.name}: {'restoring' if thaw else 'starting'} the machine{_without_kvm()}")
         spec = replace(domain_spec(machine, machine.image(), request, packs), ram=ram)
         try:
@@ -174,6 +175,8 @@ def domain_spec(machine: Machine, image: Image, request: SandboxRequest, packs: 
         control_socket=machine.control_socket,
         ssh_socket=machine.ssh_socket,
         console_log=machine.console_log,
+        serial_socket=machine.serial_socket,
+        transfer=machine.transfer,
     )
 
 

@@ -14,6 +14,8 @@ from app.sandbox.host_tools import require_space
 from app.sandbox.image import Image
 from app.sandbox.keys import MachineKeys, load_or_make_keys
 
+TRANSFER_BYTES = 4 * 2**30
+"""Size of the transfer disk as the machine sees it."""
 _SPACE_NEEDED = 2**30
 _LOG_LIMIT = 4 * 2**20
 
@@ -37,6 +39,11 @@ class Machine:
         return self.folder / "console.log"
 
     @property
+    def transfer(self) -> Path:
+        """A raw disk, sparse, over which large things go in and out; empty between two of them."""
+        return self.folder / "transfer.img"
+
+    @property
     def mirror_manifest(self) -> Path:
         """What of its workspace was brought out."""
         return self.folder / "mirror.json"
@@ -50,6 +57,11 @@ class Machine:
     def ssh_socket(self) -> Path:
         """The unix socket of the SSH channel."""
         return self.sockets / f"{self._short}.s"
+
+    @property
+    def serial_socket(self) -> Path:
+        """The unix socket of the serial port, for a person."""
+        return self.sockets / f"{self._short}.t"
 
     @property
     def migration_socket(self) -> Path:
@@ -100,9 +112,15 @@ class Machine:
             raise SandboxError(f"the image of machine {self.name} is gone", operation="start", hint=hint)
         return image
 
+    def empty_transfer(self) -> None:
+        """Give back to the host what the transfer disk takes; made when missing."""
+        with self.transfer.open("wb") as file:
+            file.truncate(TRANSFER_BYTES)
+        self.transfer.chmod(0o600)
+
     def clear_sockets(self) -> None:
         """Stale sockets of a machine that ended without us; a console log that grew too long."""
-        for path in (self.control_socket, self.ssh_socket, self.migration_socket):
+        for path in (self.control_socket, self.ssh_socket, self.serial_socket, self.migration_socket):
             path.unlink(missing_ok=True)
         if self.console_log.exists() and self.console_log.stat().st_size > _LOG_LIMIT:
             self.console_log.unlink()

@@ -70,7 +70,16 @@ class Template:
 
 def template_key(spec: DomainSpec, request: SandboxRequest, image_key: str, pack_keys: list[str]) -> str:
     """Twelve hex digits over all that the frozen state depends on; the machine's own name and paths do not count."""
-    nobody = replace(spec, name="template", disk=_PLACE, control_socket=_PLACE, ssh_socket=_PLACE, console_log=_PLACE)
+    nobody = replace(
+        spec,
+        name="template",
+        disk=_PLACE,
+        control_socket=_PLACE,
+        ssh_socket=_PLACE,
+        console_log=_PLACE,
+        serial_socket=_PLACE,
+        transfer=_PLACE,
+    )
     parts = [_VERSION, inspect_qemu().version, domain_xml(nobody), image_key, pack_keys, request.disk_gib, WARM_UP]
     if spec.accelerator == "kvm":
         parts.append(_processor())

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from app.domain.errors import SandboxError
-from app.domain.ports import CommandResult, GuestProcess, GuestUser, MirrorReport, OutputSink
+from app.domain.ports import CommandResult, GuestProcess, GuestUser, MirrorReport, OutputSink, Terminal
 
 
 class HostProcess:
@@ -97,6 +97,11 @@ class HostSandbox:
             return Path(path).read_bytes()[:limit]
         except OSError as error:
             raise SandboxError(f"{path}: {error.strerror}") from None
+
+    async def open_terminal(
+        self, *, columns: int, rows: int, user: GuestUser = "agent", cwd: str = "/workspace", command: str = ""
+    ) -> Terminal:
+        raise NotImplementedError("no runtime opens a terminal")
 
     async def quiesce(self, timeout: float) -> bool:
         limit = time.monotonic() + timeout

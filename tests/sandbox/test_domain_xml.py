@@ -21,6 +21,8 @@ SPEC = DomainSpec(
     control_socket=Path("/run/s/1.c"),
     ssh_socket=Path("/run/s/1.s"),
     console_log=Path("/state/dev/console.log"),
+    serial_socket=Path("/run/skerry/m/abc.t"),
+    transfer=Path("/state/dev/transfer.img"),
 )
 
 
@@ -41,6 +43,7 @@ def test_packs_are_read_only_and_the_disk_is_not() -> None:
     assert [(d.findtext("serial"), d.find("readonly") is not None) for d in disks] == [
         ("root", False),
         ("pack-codex", True),
+        ("transfer", False),
     ]
 
 
@@ -63,8 +66,8 @@ def test_the_ram_of_a_clone_is_copied_on_write() -> None:
 
 def test_hostile_names_stay_text() -> None:
     domain = ET.fromstring(domain_xml(replace(SPEC, console_log=Path("/a<b>&'\"/c"))))
-    source = domain.find("devices/serial/source")
-    assert source is not None and source.get("path") == "/a<b>&'\"/c"
+    source = domain.find("devices/serial/log")
+    assert source is not None and source.get("file") == "/a<b>&'\"/c"
 
 
 def test_the_uuid_is_the_machines_own() -> None:
