@@ -91,6 +91,13 @@ class FakeSandbox:
         self._check()
         self.files[path] = data
 
+    async def write_files(
+        self, folder: str, files: Mapping[str, bytes], *, mode: int = 0o644, user: GuestUser = "agent"
+    ) -> None:
+        """Kept in ``files``."""
+        for name, data in files.items():
+            await self.write_file(f"{folder}/{name}", data, mode=mode, user=user)
+
     async def read_file(self, path: str, *, limit: int = 1_048_576) -> bytes:
         """The file's first bytes."""
         self._check()

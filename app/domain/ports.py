@@ -181,6 +181,11 @@ class Sandbox(Protocol):
     async def write_file(self, path: str, data: bytes, *, mode: int = 0o644, user: GuestUser = "agent") -> None:
         """Write a whole file, making its folders."""
 
+    async def write_files(
+        self, folder: str, files: Mapping[str, bytes], *, mode: int = 0o644, user: GuestUser = "agent"
+    ) -> None:
+        """Write several whole files of one folder (names without slashes) in one go; each appears at once."""
+
     async def read_file(self, path: str, *, limit: int = 1_048_576) -> bytes:
         """Read at most ``limit`` bytes; raises SandboxError when it is not there."""
 

@@ -70,6 +70,13 @@ class LibvirtSandbox:
         async with self._watched():
             await self._shell.write_file(path, data, mode, user)
 
+    async def write_files(
+        self, folder: str, files: Mapping[str, bytes], *, mode: int = 0o644, user: GuestUser = "agent"
+    ) -> None:
+        """See ``Sandbox.write_files``."""
+        async with self._watched():
+            await self._shell.write_files(folder, files, mode, user)
+
     async def read_file(self, path: str, *, limit: int = 1_048_576) -> bytes:
         """See ``Sandbox.read_file``."""
         async with self._watched():

@@ -92,6 +92,12 @@ class HostSandbox:
         target.write_bytes(data)
         target.chmod(mode)
 
+    async def write_files(
+        self, folder: str, files: Mapping[str, bytes], *, mode: int = 0o644, user: GuestUser = "agent"
+    ) -> None:
+        for name, data in files.items():
+            await self.write_file(f"{folder}/{name}", data, mode=mode)
+
     async def read_file(self, path: str, *, limit: int = 1_048_576) -> bytes:
         try:
             return Path(path).read_bytes()[:limit]
