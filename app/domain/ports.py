@@ -132,7 +132,10 @@ class Terminal(Protocol):
         """What it wrote since; waits for some, empty at its end."""
 
     async def write(self, data: bytes) -> None:
-        """Keys pressed."""
+        """Keys pressed; waits while the program takes none."""
+
+    async def end_input(self) -> None:
+        """No more comes; to be said of a piped one only, a person presses control-D."""
 
     async def resize(self, columns: int, rows: int) -> None:
         """The window has another size."""
@@ -191,9 +194,20 @@ class Sandbox(Protocol):
         """Bring changed files of /workspace out; everything the guest sends is hostile."""
 
     async def open_terminal(
-        self, *, columns: int, rows: int, user: GuestUser = "agent", cwd: str = "/workspace", command: str = ""
+        self,
+        *,
+        columns: int,
+        rows: int,
+        user: GuestUser = "agent",
+        cwd: str = "/workspace",
+        command: str = "",
+        term: str = "xterm-256color",
+        piped: bool = False,
     ) -> Terminal:
-        """An interactive shell (or ``command``) behind a pseudo-terminal. Raises SandboxError."""
+        """An interactive shell (or ``command``) behind a pseudo-terminal of the kind ``term``. Raises SandboxError.
+
+        ``piped``: plain pipes instead of a pseudo-terminal; the shell then reads a script.
+        """
 
     async def quiesce(self, timeout: float) -> bool:
         """Wait until no command started by the agent's program runs any more; False when time ran out."""

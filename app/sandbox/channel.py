@@ -7,7 +7,9 @@ import logging
 import secrets
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import paramiko
@@ -24,6 +26,20 @@ _CIPHERS = ("aes128-ctr", "aes256-ctr")
 _KEEPALIVE_SECONDS = 60
 _ACCOUNT = "host"
 _LOG = "skerry.ssh"
+START_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class PseudoTerminal:
+    """The kind and the size of the terminal a program is to believe in."""
+
+    term: str
+    columns: int
+    rows: int
+
+
+class ServerSilent(SandboxError):
+    """The machine's SSH server is connected and does not answer."""
 
 
 class Channel:
@@ -44,14 +60,29 @@ class Channel:
         with self._lock:
             self._live_transport(timeout)
 
-    def start(self, command: bytes, timeout: float = 30.0) -> paramiko.Channel:
-        """A new SSH channel in which ``command`` has been started. Raises SandboxError."""
+    def start(
+        self, command: bytes, timeout: float = START_SECONDS, pty: PseudoTerminal | None = None
+    ) -> paramiko.Channel:
+        """A new SSH channel in which ``command`` has been started, behind ``pty`` if there is one.
+
+        Raises ServerSilent when the SSH server does not answer within ``timeout`` seconds, SandboxError.
+        """
         with self._lock:
             transport = self._live_transport(timeout)
-        with _translated("start a command"):
+        deadline = time.monotonic() + timeout
+        with _translated("start a command"), _silence_named(deadline):
             channel = transport.open_session(timeout=timeout)
-            channel.exec_command(command)
+            with _closed_at(deadline, channel):  # paramiko would wait for the answers for ever
+                if pty is not None:
+                    channel.get_pty(pty.term, pty.columns, pty.rows)
+                channel.exec_command(command)
             return channel
+
+    def reset(self) -> None:
+        """Give the transport up, and with it what runs on it; the next ``start`` makes another."""
+        transport = self._transport
+        if transport is not None:
+            transport.close()
 
     def close(self) -> None:
         """Safe to repeat; the channel cannot be used again."""
@@ -130,6 +161,27 @@ def await_marker(receive: Callable[[int], bytes], marker: bytes) -> None:
 
 def _door_handler(door: Path) -> Callable[[paramiko.Channel, tuple[str, int], tuple[str, int]], None]:
     return lambda channel, _origin, _server: forward_to(door, channel)
+
+
+@contextlib.contextmanager
+def _closed_at(deadline: float, channel: paramiko.Channel) -> Iterator[None]:
+    timer = threading.Timer(max(deadline - time.monotonic(), 0), channel.close)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+@contextlib.contextmanager
+def _silence_named(deadline: float) -> Iterator[None]:
+    try:
+        yield
+    except paramiko.SSHException as error:
+        if time.monotonic() < deadline:
+            raise
+        raise ServerSilent("the machine's SSH server does not answer", operation="start a command") from error
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ import paramiko
 
 from app.domain.errors import SandboxError
 from app.domain.ports import GuestUser, Stream
-from app.sandbox.channel import Channel
+from app.sandbox.channel import Channel, PseudoTerminal, ServerSilent
 from app.sandbox.control_port import ControlPort
 from app.sandbox.ssh_io import end_input, receive, receive_errors, send
 
@@ -26,8 +26,9 @@ _PIECE = 65536
 _TICK = 0.2
 _DRAIN_SECONDS = 1.0
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-Kind = Literal["c", "p"]
-"""A command that ends by itself, or a program that stays."""
+Kind = Literal["c", "p", "t"]
+"""A command that ends by itself, a program that stays, or a person's terminal."""
+_PING_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +77,17 @@ class Jobs:
     def __init__(self, channel: Channel, control: ControlPort) -> None:
         self._channel, self._control = channel, control
 
-    def start(self, job: Job) -> StartedJob:
+    def start(self, job: Job, pty: PseudoTerminal | None = None) -> StartedJob:
         """Raises SandboxError."""
         name = f"{job.kind}-{secrets.token_hex(6)}"
         command = job.command
         if len(_job_line(name, job, command)) > _COMMAND_LIMIT or command.startswith("@"):
             command = self._put_aside(name, command)
-        return StartedJob(name, self._channel.start(_job_line(name, job, command)))
+        try:
+            return StartedJob(name, self._channel.start(_job_line(name, job, command), pty=pty))
+        except ServerSilent:
+            self._give_up_if_hung()
+            raise
 
     def kill(self, name: str, grace: float = KILL_GRACE) -> None:
         """TERM to all processes of the job, KILL after ``grace`` seconds. No error when it is gone."""
@@ -110,6 +115,12 @@ class Jobs:
             if not killed and channel.exit_status < 0:
                 raise SandboxError("the channel closed before the command ended", operation="run")
             return Ended(None if killed else channel.exit_status, killed and not abandoned.is_set())
+
+    def _give_up_if_hung(self) -> None:
+        """An SSH server that is silent in a machine that is not will never answer: the next job has another one."""
+        with contextlib.suppress(SandboxError):
+            self._control.request("ping", _PING_SECONDS)
+            self._channel.reset()
 
     def _put_aside(self, name: str, command: str) -> str:
         path = f"/run/skerry/{name}.command"
