@@ -19,8 +19,8 @@ _LOOK = "\x1b[!p\x1b[?25h\x1b[?7h\x1b[?5l\x1b[4l\x1b(B\x0f\x1b[0m"
 RESET = f"\x1b\\\x1b7\x1b[?1049l{_MOUSE}{_REPORTS}{_KEYS}{_LOOK}"
 """What undoes the modes a program may have left behind, and keeps what is on the screen.
 
-First the end of a string that was left open. Leaving the alternate screen restores the cursor: in case we are not on it,
-the cursor is saved before.
+First the end of a string that was left open. Leaving the alternate screen restores the cursor: it is saved before, in
+case we are not there.
 """
 
 

@@ -96,9 +96,9 @@ def _attend(connection: ClientConnection, wish: TerminalWish) -> int:
     """Carry bytes until the program in the machine ends; its exit status. Raises SkerryError."""
     try:
         connection.send(wish.model_dump_json())
-        with contextlib.nullcontext() if wish.piped else raw_terminal():
-            with _keys(connection, resizes=not wish.piped):
-                return _show(connection)
+        mode = contextlib.nullcontext() if wish.piped else raw_terminal()
+        with mode, _keys(connection, resizes=not wish.piped):
+            return _show(connection)
     except ConnectionClosed as error:
         raise EngineError(
             "the engine has gone, and the terminal with it", operation="shell", hint="go on with 'skerry run'"

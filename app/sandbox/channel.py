@@ -60,18 +60,16 @@ class Channel:
         with self._lock:
             self._live_transport(timeout)
 
-    def start(
-        self, command: bytes, timeout: float = START_SECONDS, pty: PseudoTerminal | None = None
-    ) -> paramiko.Channel:
+    def start(self, command: bytes, pty: PseudoTerminal | None = None) -> paramiko.Channel:
         """A new SSH channel in which ``command`` has been started, behind ``pty`` if there is one.
 
-        Raises ServerSilent when the SSH server does not answer within ``timeout`` seconds, SandboxError.
+        Raises ServerSilent when the SSH server does not answer within ``START_SECONDS``, SandboxError.
         """
         with self._lock:
-            transport = self._live_transport(timeout)
-        deadline = time.monotonic() + timeout
+            transport = self._live_transport(START_SECONDS)
+        deadline = time.monotonic() + START_SECONDS
         with _translated("start a command"), _silence_named(deadline):
-            channel = transport.open_session(timeout=timeout)
+            channel = transport.open_session(timeout=START_SECONDS)
             with _closed_at(deadline, channel):  # paramiko would wait for the answers for ever
                 if pty is not None:
                     channel.get_pty(pty.term, pty.columns, pty.rows)

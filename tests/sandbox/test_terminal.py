@@ -75,11 +75,11 @@ async def test_sizes_keys_and_jobs(bench: Bench) -> None:
         await person.types("stty size; echo $TERM $PWD\r")
         await person.sees("30 100\r\nxterm-256color /workspace\r\n")
         await person.types("""bash -c "trap 'stty size; exit' WINCH; echo ready; sleep 99 & wait"; pkill sleep\r""")
-        await person.sees("\r\nready\r\n")
+        await person.sees("\rready\r\n")
         await person.terminal.resize(90, 20)
         await person.sees("20 90\r\n")
         await person.types("echo begun; sleep 1000\r")
-        await person.sees("\r\nbegun\r\n")
+        await person.sees("\rbegun\r\n")
         await person.types("\x03")
         await person.sees(PROMPT)
         await person.types("echo $?; echo again; sleep 1000\r")
@@ -109,7 +109,7 @@ async def test_programs_that_take_the_whole_screen(bench: Bench) -> None:
 async def test_hanging_up_ends_what_runs_there_and_nobody_waits_for_it(bench: Bench) -> None:
     async with shell(bench) as person:
         await person.types("echo begun; sleep 4321\r")
-        await person.sees("\r\nbegun\r\n")
+        await person.sees("\rbegun\r\n")
         assert await bench.sandbox.quiesce(2), "a person's terminal is no command of the agent"
 
     async def gone() -> bool:
