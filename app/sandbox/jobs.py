@@ -93,6 +93,15 @@ class Jobs:
         """TERM to all processes of the job, KILL after ``grace`` seconds. No error when it is gone."""
         self._control.request("kill", grace + 15, job=name, grace=grace)
 
+    def lives(self, name: str) -> bool:
+        """Whether the job has a process, if only in the background; true when the machine does not answer."""
+        try:
+            answer = self._control.request("jobs", _PING_SECONDS)
+        except SandboxError:
+            return True
+        jobs = answer.get("jobs")
+        return not isinstance(jobs, list) or name in jobs
+
     def collect(
         self,
         started: StartedJob,
@@ -103,7 +112,7 @@ class Jobs:
         """Read output until the job ends; at ``timeout`` seconds, or when abandoned, it is killed."""
         limit, killed, channel = _Limit(timeout, abandoned), False, started.channel
         with contextlib.closing(channel), channel_errors("read a command's output"):
-            for piece in _pieces(channel, limit.reached):
+            for piece in _pieces(channel, limit.reached, lambda: self.lives(started.name)):
                 if piece is not None:
                     sink(*piece)
                     continue
@@ -151,28 +160,31 @@ def _job_line(name: str, job: Job, command: str) -> bytes:
     return b"".join(b"%d:%s," % (len(raw), raw) for raw in (text.encode("utf-8", "surrogateescape") for text in fields))
 
 
-def _pieces(channel: paramiko.Channel, due: Callable[[], bool]) -> Iterator[tuple[Stream, bytes] | None]:
+def _pieces(
+    channel: paramiko.Channel, due: Callable[[], bool], held_open: Callable[[], bool]
+) -> Iterator[tuple[Stream, bytes] | None]:
     """Output as it comes, None whenever it is ``due``; ends with the job.
 
-    A program the command left in the background may hold the streams open: the exit status is the end then.
+    The exit status may overtake the last output, so the end of the output counts. Only a program that was left in the
+    background and holds the streams open (``held_open``) makes it the exit status and a moment's silence.
     """
-    waiting, ended_at = select.poll(), None
+    waiting, last = select.poll(), time.monotonic()
     waiting.register(channel.fileno(), select.POLLIN)
     while True:
-        idle = not waiting.poll(_TICK * 1000)
+        waiting.poll(_TICK * 1000)
         while channel.recv_ready():
             yield "stdout", receive(channel, _PIECE)
-            idle = False
+            last = time.monotonic()
         while channel.recv_stderr_ready():
             yield "stderr", receive_errors(channel, _PIECE)
-            idle = False
-        if channel.exit_status_ready():
-            ended_at = ended_at or time.monotonic()
-            over = channel.closed or channel.eof_received or (idle and time.monotonic() - ended_at > _DRAIN_SECONDS)
-            if over and not channel.recv_ready() and not channel.recv_stderr_ready():
+            last = time.monotonic()
+        if channel.closed or (channel.eof_received and channel.exit_status_ready()):
+            if not channel.recv_ready() and not channel.recv_stderr_ready():
                 return
-        elif channel.closed:
-            return
+        elif channel.exit_status_ready() and time.monotonic() - last > _DRAIN_SECONDS:
+            if held_open():
+                return
+            last = time.monotonic()
         if due():
             yield None
 

@@ -54,10 +54,11 @@ class SshTerminal:
             self._reading = in_thread(_or_end, receive, self._channel, _PIECE)
         first: list[asyncio.Future[Any]] = [self._reading, self._status]
         await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
-        if not self._reading.done():  # what it left in the background may hold the streams open for ever
-            await asyncio.wait({self._reading}, timeout=_DRAIN_SECONDS)
-        if not self._reading.done():
-            return b""
+        while not self._reading.done():
+            await asyncio.wait([self._reading], timeout=_DRAIN_SECONDS)
+            # What it left in the background may hold the streams open for ever.
+            if not self._reading.done() and await in_thread(self._jobs.lives, self._started.name):
+                return b""
         data, self._reading = self._reading.result(), None
         return data
 

@@ -99,7 +99,15 @@ class HostSandbox:
             raise SandboxError(f"{path}: {error.strerror}") from None
 
     async def open_terminal(
-        self, *, columns: int, rows: int, user: GuestUser = "agent", cwd: str = "/workspace", command: str = ""
+        self,
+        *,
+        columns: int,
+        rows: int,
+        user: GuestUser = "agent",
+        cwd: str = "/workspace",
+        command: str = "",
+        term: str = "xterm-256color",
+        piped: bool = False,
     ) -> Terminal:
         raise NotImplementedError("no runtime opens a terminal")
 

@@ -78,15 +78,17 @@ async def test_sizes_keys_and_jobs(bench: Bench) -> None:
         await person.sees("\rready\r\n")
         await person.terminal.resize(90, 20)
         await person.sees("20 90\r\n")
-        await person.types("echo begun; sleep 1000\r")
+        await person.types("sh -c 'echo begun; exec sleep 1000'\r")
         await person.sees("\rbegun\r\n")
         await person.types("\x03")
         await person.sees(PROMPT)
-        await person.types("echo $?; echo again; sleep 1000\r")
-        await person.sees("130\r\nagain\r\n")
+        await person.types("echo $?; cat\r")
+        await person.sees("130\r\n")
+        await person.types("hello\r")
+        await person.sees("hello\r\nhello\r\n")
         await person.types("\x1a")
         await person.sees("Stopped")
-        await person.types("kill %1; exit 3\r\n")
+        await person.types("kill %1; exit 3\r")
         await whole(person.terminal)
         assert await person.terminal.wait() == 3
 
@@ -108,7 +110,7 @@ async def test_programs_that_take_the_whole_screen(bench: Bench) -> None:
 @pytest.mark.vm
 async def test_hanging_up_ends_what_runs_there_and_nobody_waits_for_it(bench: Bench) -> None:
     async with shell(bench) as person:
-        await person.types("echo begun; sleep 4321\r")
+        await person.types("sh -c 'echo begun; exec sleep 4321'\r")
         await person.sees("\rbegun\r\n")
         assert await bench.sandbox.quiesce(2), "a person's terminal is no command of the agent"
 
