@@ -28,12 +28,12 @@ from app.domain.ports import (
     Removed,
     Sandbox,
     SandboxRequest,
-    Terminal,
     TurnObserver,
     TurnOutcome,
     TurnRequest,
     unheard,
 )
+from app.domain.terminal import Terminal
 
 Answering = Callable[[str], CommandResult]
 Play = Callable[[str, TurnRequest, TurnObserver], Awaitable[TurnOutcome]]

@@ -21,8 +21,8 @@ from app.domain import events as ev
 from app.domain import prompts
 from app.domain.errors import SandboxError
 from app.domain.fleet import AgentSpec
-from app.domain.ports import AgentRuntime, Brief, Progress, Sandbox, SandboxHost, SandboxRequest, Terminal
-from app.domain.terminal import TerminalWish
+from app.domain.ports import AgentRuntime, Brief, Progress, Sandbox, SandboxHost, SandboxRequest
+from app.domain.terminal import Terminal, TerminalWish
 from app.gateway.door import DoorSpec, Provider, Rehearsal
 from app.gateway.server import Gateway
 from app.store.journal import Journal

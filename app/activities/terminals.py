@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from app.domain.errors import NotFound, SandboxError, SkerryError
-from app.domain.ports import MachineState, Sandbox, Terminal
-from app.domain.terminal import TerminalWish
+from app.domain.ports import MachineState, Sandbox
+from app.domain.terminal import Terminal, TerminalWish
 
 _OPERATION = "open a terminal"
 

@@ -9,6 +9,7 @@ import shlex
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from typing import Annotated
 
@@ -16,6 +17,7 @@ import typer
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage
 from websockets.sync.client import ClientConnection, unix_connect
 
+from app.cli.output import INTERRUPTED, tell
 from app.cli.place import ProjectOption, project_place
 from app.cli.raw_terminal import raw_terminal, size, write_all
 from app.config import Paths, load_project
@@ -26,6 +28,7 @@ from app.domain.terminal import FromPerson, TerminalWish, ToPerson, WindowSize
 _OPEN_SECONDS = 10.0
 _CLOSE_SECONDS = 1.0
 _PIECE = 32_768
+_LEAVE, _LEAVE_PRESSES = b"\x1d", 3
 _ERRORS: dict[str, type[SkerryError]] = {
     kind.code: kind for kind in (ConfigError, EngineError, HostError, NotFound, SandboxError, SandboxLost)
 }
@@ -47,8 +50,8 @@ def shell(
 ) -> None:
     """Open a terminal in an agent's machine. Ends with the exit status of its shell or of COMMAND.
 
-    Keys go to the machine, Ctrl-C too; Ctrl-D or 'exit' ends the shell. Without a terminal on both ends the bytes go
-    through pipes: echo ls | skerry shell AGENT
+    Keys go to the machine, Ctrl-C too. Ctrl-D or 'exit' ends the shell; Ctrl-] three times leaves one that hangs.
+    Without a terminal on both ends the bytes go through pipes: echo ls | skerry shell AGENT
     """
     loaded, paths = load_project(project_place(project)), Paths.from_environment()
     loaded.fleet.agent(agent)
@@ -94,12 +97,15 @@ def _connected(paths: Paths) -> Iterator[ClientConnection]:
 
 def _attend(connection: ClientConnection, wish: TerminalWish) -> int:
     """Carry bytes until the program in the machine ends; its exit status. Raises SkerryError."""
+    keys = _Keys(connection, resizes=not wish.piped)
     try:
         connection.send(wish.model_dump_json())
-        mode = contextlib.nullcontext() if wish.piped else raw_terminal()
-        with mode, _keys(connection, resizes=not wish.piped):
+        with contextlib.nullcontext() if wish.piped else raw_terminal(), keys:
             return _show(connection)
     except ConnectionClosed as error:
+        if keys.left:
+            tell("left the terminal; what ran in it was hung up")
+            return INTERRUPTED
         raise EngineError(
             "the engine has gone, and the terminal with it", operation="shell", hint="go on with 'skerry run'"
         ) from error
@@ -117,36 +123,59 @@ def _show(connection: ClientConnection) -> int:
         raise _ERRORS.get(end.code, SandboxError)(end.error, operation="shell", hint=end.hint)
 
 
-@contextlib.contextmanager
-def _keys(connection: ClientConnection, *, resizes: bool) -> Iterator[None]:
-    """Meanwhile a thread sends what is typed. It alone sends: a signal's handler must not, so it wakes the thread."""
-    resized, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-    before = signal.signal(signal.SIGWINCH, lambda *_: _nudge(wake)) if resizes else None
-    threading.Thread(target=_send_keys, args=(connection, resized), name="keys", daemon=True).start()
-    try:
-        yield
-    finally:
-        if resizes:
-            signal.signal(signal.SIGWINCH, before)
+class _Keys:
+    """While entered, a thread sends what is typed. It alone sends: a signal's handler must not, so it wakes the thread.
 
+    Ctrl-] three times within a second leaves, as a machine that hangs takes no Ctrl-C.
+    """
 
-def _nudge(wake: int) -> None:
-    with contextlib.suppress(BlockingIOError):
-        os.write(wake, b"\0")
+    def __init__(self, connection: ClientConnection, *, resizes: bool) -> None:
+        self.left = False
+        self._connection, self._resizes = connection, resizes
+        self._resized, self._wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._pressed: list[float] = []
+        self._before = signal.getsignal(signal.SIGWINCH)
 
+    def __enter__(self) -> None:
+        if self._resizes:
+            signal.signal(signal.SIGWINCH, self._nudge)
+        threading.Thread(target=self._send, name="keys", daemon=True).start()
 
-def _send_keys(connection: ClientConnection, resized: int) -> None:
-    keys = sys.stdin.fileno()
-    waiting = [resized, keys]
-    with contextlib.suppress(ConnectionClosed, OSError):
-        while True:
-            ready, _, _ = select.select(waiting, [], [])
-            if resized in ready:
-                os.read(resized, _PIECE)
-                columns, rows = size()
-                connection.send(FromPerson(resize=WindowSize(columns=columns, rows=rows)).model_dump_json())
-            if keys in ready:
-                data = os.read(keys, _PIECE)
-                connection.send(data or FromPerson(end=True).model_dump_json())
-                if not data:
+    def __exit__(self, *_: object) -> None:
+        signal.signal(signal.SIGWINCH, self._before)
+
+    def _nudge(self, *_: object) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._wake, b"\0")
+
+    def _send(self) -> None:
+        keys = sys.stdin.fileno()
+        waiting = [self._resized, keys]
+        with contextlib.suppress(ConnectionClosed, OSError):
+            while True:
+                ready, _, _ = select.select(waiting, [], [])
+                if self._resized in ready:
+                    self._send_size()
+                if keys in ready and not self._send_typed(os.read(keys, _PIECE)):
                     waiting.remove(keys)
+
+    def _send_size(self) -> None:
+        os.read(self._resized, _PIECE)
+        columns, rows = size()
+        self._connection.send(FromPerson(resize=WindowSize(columns=columns, rows=rows)).model_dump_json())
+
+    def _send_typed(self, data: bytes) -> bool:
+        if self._resizes and self._leaves(data):
+            self.left = True
+            self._connection.close()
+            return False
+        self._connection.send(data or FromPerson(end=True).model_dump_json())
+        return bool(data)
+
+    def _leaves(self, data: bytes) -> bool:
+        now = time.monotonic()
+        if data.strip(_LEAVE):
+            self._pressed.clear()
+            return False
+        self._pressed = [at for at in self._pressed if now - at < 1.0] + [now] * len(data)
+        return len(self._pressed) >= _LEAVE_PRESSES

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from app.domain.events import Event, LimitName
+from app.domain.terminal import Terminal
 
 Stream = Literal["stdout", "stderr"]
 OutputSink = Callable[[Stream, bytes], None]
@@ -123,28 +124,6 @@ class GuestProcess(Protocol):
 
     async def terminate(self) -> None:
         """End the whole process group: TERM, then KILL after a grace. Safe to repeat."""
-
-
-class Terminal(Protocol):
-    """An interactive program in the machine behind a pseudo-terminal."""
-
-    async def read(self) -> bytes:
-        """What it wrote since; waits for some, empty at its end."""
-
-    async def write(self, data: bytes) -> None:
-        """Keys pressed; waits while the program takes none."""
-
-    async def end_input(self) -> None:
-        """No more comes; to be said of a piped one only, a person presses control-D."""
-
-    async def resize(self, columns: int, rows: int) -> None:
-        """The window has another size."""
-
-    async def wait(self) -> int | None:
-        """Exit status, or None if the channel went first."""
-
-    async def close(self) -> None:
-        """Hang up. Safe to repeat."""
 
 
 class Sandbox(Protocol):

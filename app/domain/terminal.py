@@ -1,13 +1,35 @@
-"""What somebody who wants a terminal in a machine says first, and the messages that follow."""
+"""A terminal in a machine; what somebody who wants one says first, and the messages that follow."""
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Literal, Protocol
 
-from app.domain.ports import GuestUser
+from pydantic import BaseModel, ConfigDict, Field
 
 Columns = Field(default=80, ge=1, le=10_000)
 Rows = Field(default=24, ge=1, le=10_000)
+
+
+class Terminal(Protocol):
+    """An interactive program in the machine behind a pseudo-terminal."""
+
+    async def read(self) -> bytes:
+        """What it wrote since; waits for some, empty at its end."""
+
+    async def write(self, data: bytes) -> None:
+        """Keys pressed; waits while the program takes none."""
+
+    async def end_input(self) -> None:
+        """No more comes; to be said of a piped one only, a person presses control-D."""
+
+    async def resize(self, columns: int, rows: int) -> None:
+        """The window has another size."""
+
+    async def wait(self) -> int | None:
+        """Exit status, or None if the channel went first."""
+
+    async def close(self) -> None:
+        """Hang up. Safe to repeat."""
 
 
 class _Message(BaseModel):
@@ -19,7 +41,7 @@ class TerminalWish(_Message):
 
     fleet: str
     agent: str
-    user: GuestUser = "agent"
+    user: Literal["agent", "root"] = "agent"
     command: str = ""
     """For bash; empty: a login shell."""
     columns: int = Columns

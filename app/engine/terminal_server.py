@@ -24,8 +24,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from app.domain.errors import ConfigError, EngineError, SandboxLost, SkerryError
-from app.domain.ports import Terminal
-from app.domain.terminal import FromPerson, TerminalWish, ToPerson
+from app.domain.terminal import FromPerson, Terminal, TerminalWish, ToPerson
 
 log = logging.getLogger(__name__)
 

@@ -39,7 +39,22 @@ class PseudoTerminal:
 
 
 class ServerSilent(SandboxError):
-    """The machine's SSH server is connected and does not answer."""
+    """The machine's SSH server is connected and says nothing."""
+
+    def __init__(self, transport: paramiko.Transport) -> None:
+        super().__init__("the machine's SSH server does not answer", operation="start a command")
+        self.transport = transport
+
+
+class _HeardSocket(socket.socket):
+    """Knows when something came last."""
+
+    heard = 0.0
+
+    def recv(self, size: int, flags: int = 0, /) -> bytes:
+        data = super().recv(size, flags)
+        self.heard = time.monotonic()
+        return data
 
 
 class Channel:
@@ -63,24 +78,18 @@ class Channel:
     def start(self, command: bytes, pty: PseudoTerminal | None = None) -> paramiko.Channel:
         """A new SSH channel in which ``command`` has been started, behind ``pty`` if there is one.
 
-        Raises ServerSilent when the SSH server does not answer within ``START_SECONDS``, SandboxError.
+        Raises ServerSilent when the SSH server says nothing at all for ``START_SECONDS``, SandboxError.
         """
         with self._lock:
             transport = self._live_transport(START_SECONDS)
         deadline = time.monotonic() + START_SECONDS
-        with _translated("start a command"), _silence_named(deadline):
+        with _translated("start a command"), _silence_noticed(transport):
             channel = transport.open_session(timeout=START_SECONDS)
             with _closed_at(deadline, channel):  # paramiko would wait for the answers for ever
                 if pty is not None:
                     channel.get_pty(pty.term, pty.columns, pty.rows)
                 channel.exec_command(command)
             return channel
-
-    def reset(self) -> None:
-        """Give the transport up, and with it what runs on it; the next ``start`` makes another."""
-        transport = self._transport
-        if transport is not None:
-            transport.close()
 
     def close(self) -> None:
         """Safe to repeat; the channel cannot be used again."""
@@ -133,7 +142,7 @@ class Channel:
 
 def open_session_stream(path: Path, nonce: bytes, timeout: float) -> socket.socket:
     """A connected socket whose next byte is the first of a fresh SSH server. Raises OSError or TimeoutError."""
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection = _HeardSocket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         connection.settimeout(timeout)
         connection.connect(str(path))
@@ -173,13 +182,15 @@ def _closed_at(deadline: float, channel: paramiko.Channel) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _silence_named(deadline: float) -> Iterator[None]:
+def _silence_noticed(transport: paramiko.Transport) -> Iterator[None]:
+    began = time.monotonic()
     try:
         yield
     except paramiko.SSHException as error:
-        if time.monotonic() < deadline:
-            raise
-        raise ServerSilent("the machine's SSH server does not answer", operation="start a command") from error
+        silent = isinstance(transport.sock, _HeardSocket) and transport.sock.heard < began
+        if silent and time.monotonic() - began >= START_SECONDS:
+            raise ServerSilent(transport) from error
+        raise
 
 
 @contextlib.contextmanager

@@ -85,8 +85,8 @@ class Jobs:
             command = self._put_aside(name, command)
         try:
             return StartedJob(name, self._channel.start(_job_line(name, job, command), pty=pty))
-        except ServerSilent:
-            self._give_up_if_hung()
+        except ServerSilent as error:
+            self._give_up_if_hung(error.transport)
             raise
 
     def kill(self, name: str, grace: float = KILL_GRACE) -> None:
@@ -125,11 +125,11 @@ class Jobs:
                 raise SandboxError("the channel closed before the command ended", operation="run")
             return Ended(None if killed else channel.exit_status, killed and not abandoned.is_set())
 
-    def _give_up_if_hung(self) -> None:
+    def _give_up_if_hung(self, transport: paramiko.Transport) -> None:
         """An SSH server that is silent in a machine that is not will never answer: the next job has another one."""
         with contextlib.suppress(SandboxError):
             self._control.request("ping", _PING_SECONDS)
-            self._channel.reset()
+            transport.close()
 
     def _put_aside(self, name: str, command: str) -> str:
         path = f"/run/skerry/{name}.command"

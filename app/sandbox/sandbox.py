@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 
 from app.domain.errors import SandboxError, SandboxLost
-from app.domain.ports import CommandResult, GuestProcess, GuestUser, MirrorReport, OutputSink, Terminal
+from app.domain.ports import CommandResult, GuestProcess, GuestUser, MirrorReport, OutputSink
+from app.domain.terminal import Terminal
 from app.sandbox.channel import Channel
 from app.sandbox.control_port import ControlPort
 from app.sandbox.jobs import Job, Jobs

@@ -158,6 +158,12 @@ def test_a_terminal_is_given_back_whatever_ends_it(place: Place, person: Callabl
     hung_up.process.send_signal(signal.SIGTERM)
     assert hung_up.ends() == 128 + signal.SIGTERM
     assert hung_up.modes_changed == []
+    left = person("shell", AGENT, "--", "trap '' INT; echo begun; sleep 4324")
+    left.sees("begun")
+    left.types("\x03")
+    left.types("\x1d\x1d\x1d")
+    assert left.ends() == 130
+    assert "left the terminal" in left.seen and left.modes_changed == []
     user = person("shell", AGENT)
     user.sees(PROMPT)
     place.engine.kill()  # nobody is served after this test

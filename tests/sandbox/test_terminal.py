@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from app.domain.ports import Terminal
+from app.domain.terminal import Terminal
 from app.sandbox.channel import PseudoTerminal
 from app.sandbox.terminal import pseudo_terminal
 from tests.sandbox.conftest import Bench
