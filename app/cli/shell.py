@@ -173,9 +173,7 @@ class _Keys:
         return bool(data)
 
     def _leaves(self, data: bytes) -> bool:
-        now = time.monotonic()
-        if data.strip(_LEAVE):
-            self._pressed.clear()
-            return False
-        self._pressed = [at for at in self._pressed if now - at < 1.0] + [now] * len(data)
+        now, other = time.monotonic(), data.rstrip(_LEAVE)
+        before = [] if other else [at for at in self._pressed if now - at < 1.0]
+        self._pressed = before + [now] * (len(data) - len(other))
         return len(self._pressed) >= _LEAVE_PRESSES
