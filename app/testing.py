@@ -28,12 +28,12 @@ from app.domain.ports import (
     Removed,
     Sandbox,
     SandboxRequest,
-    Terminal,
     TurnObserver,
     TurnOutcome,
     TurnRequest,
     unheard,
 )
+from app.domain.terminal import Terminal
 
 Answering = Callable[[str], CommandResult]
 Play = Callable[[str, TurnRequest, TurnObserver], Awaitable[TurnOutcome]]
@@ -126,7 +126,15 @@ class FakeSandbox:
         return MirrorReport(files=len(inside), bytes=total)
 
     async def open_terminal(
-        self, *, columns: int, rows: int, user: GuestUser = "agent", cwd: str = "/workspace", command: str = ""
+        self,
+        *,
+        columns: int,
+        rows: int,
+        user: GuestUser = "agent",
+        cwd: str = "/workspace",
+        command: str = "",
+        term: str = "xterm-256color",
+        piped: bool = False,
     ) -> Terminal:
         """A terminal that says its own size back and echoes what is typed, until an end of transmission."""
         self._check()
@@ -161,6 +169,10 @@ class FakeTerminal:
         self._said.put_nowait(b"" if b"\x04" in data else data)
         if b"\x04" in data:
             self._ended.set()
+
+    async def end_input(self) -> None:
+        """End."""
+        await self.close()
 
     async def resize(self, columns: int, rows: int) -> None:
         """Say the new size."""

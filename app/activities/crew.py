@@ -15,12 +15,14 @@ from pathlib import Path
 
 from sqlite_utils import Database
 
+from app.activities.terminals import open_terminal
 from app.config import Paths, Project, load_project, load_rules, prepare_project
 from app.domain import events as ev
 from app.domain import prompts
 from app.domain.errors import SandboxError
 from app.domain.fleet import AgentSpec
 from app.domain.ports import AgentRuntime, Brief, Progress, Sandbox, SandboxHost, SandboxRequest
+from app.domain.terminal import Terminal, TerminalWish
 from app.gateway.door import DoorSpec, Provider, Rehearsal
 from app.gateway.server import Gateway
 from app.store.journal import Journal
@@ -117,6 +119,12 @@ class Crew:
         await self._host.stop(machine_name(order.fleet, order.agent))
         await self._gateway.close_door(key)
         self._note_sandbox(order, "stopped", "powered off; the disk is kept", 0.0)
+
+    async def terminal(self, wish: TerminalWish) -> Terminal:
+        """A terminal for a person. Raises NotFound or SandboxError naming the machine's state and the remedy."""
+        member = self._members.get(member_key(wish.fleet, wish.agent))
+        state = await self._host.state(machine_name(wish.fleet, wish.agent))
+        return await open_terminal(wish, None if member is None else member.sandbox, state)
 
     async def close(self) -> None:
         """Let go of all agents; their machines go on."""

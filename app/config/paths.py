@@ -155,6 +155,11 @@ class Paths:
         return self.runtime / "m"
 
     @property
+    def terminals(self) -> Path:
+        """The engine's socket for terminals in machines."""
+        return self.runtime / "terminals"
+
+    @property
     def libvirt_root(self) -> Path:
         """Root of libvirt's embedded driver: at most one process uses it."""
         return self.runtime / "v"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from app.domain.events import Event, LimitName
+from app.domain.terminal import Terminal
 
 Stream = Literal["stdout", "stderr"]
 OutputSink = Callable[[Stream, bytes], None]
@@ -125,25 +126,6 @@ class GuestProcess(Protocol):
         """End the whole process group: TERM, then KILL after a grace. Safe to repeat."""
 
 
-class Terminal(Protocol):
-    """An interactive program in the machine behind a pseudo-terminal."""
-
-    async def read(self) -> bytes:
-        """What it wrote since; waits for some, empty at its end."""
-
-    async def write(self, data: bytes) -> None:
-        """Keys pressed."""
-
-    async def resize(self, columns: int, rows: int) -> None:
-        """The window has another size."""
-
-    async def wait(self) -> int | None:
-        """Exit status, or None if the channel went first."""
-
-    async def close(self) -> None:
-        """Hang up. Safe to repeat."""
-
-
 class Sandbox(Protocol):
     """One running virtual machine, reached over its own channel."""
 
@@ -196,9 +178,20 @@ class Sandbox(Protocol):
         """Bring changed files of /workspace out; everything the guest sends is hostile."""
 
     async def open_terminal(
-        self, *, columns: int, rows: int, user: GuestUser = "agent", cwd: str = "/workspace", command: str = ""
+        self,
+        *,
+        columns: int,
+        rows: int,
+        user: GuestUser = "agent",
+        cwd: str = "/workspace",
+        command: str = "",
+        term: str = "xterm-256color",
+        piped: bool = False,
     ) -> Terminal:
-        """An interactive shell (or ``command``) behind a pseudo-terminal. Raises SandboxError."""
+        """An interactive shell (or ``command``) behind a pseudo-terminal of the kind ``term``. Raises SandboxError.
+
+        ``piped``: plain pipes instead of a pseudo-terminal; the shell then reads a script.
+        """
 
     async def quiesce(self, timeout: float) -> bool:
         """Wait until no command started by the agent's program runs any more; False when time ran out."""

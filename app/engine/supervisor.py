@@ -22,6 +22,7 @@ from app.domain import events as ev
 from app.domain.ports import AgentRuntime, SandboxHost
 from app.engine.instance import EngineInfo, InstanceLock, write_ready
 from app.engine.temporal_server import TemporalServer, server_version, temporal_binary
+from app.engine.terminal_server import TerminalServer
 from app.engine.worker import make_worker
 from app.gateway.door import ModelUsage
 from app.gateway.server import Gateway
@@ -57,6 +58,7 @@ class Engine:
                 crew = await stack.enter_async_context(self._crew(journal, client))
                 worker = make_worker(client, AgentSteps(crew, journal))
                 await stack.enter_async_context(worker)
+                await stack.enter_async_context(TerminalServer(self._paths.terminals, crew.terminal))
                 await stack.enter_async_context(self._announced(journal, server))
                 await self._stopping.wait()
                 log.info("stopping")

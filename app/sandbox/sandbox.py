@@ -9,10 +9,12 @@ from pathlib import Path
 
 from app.domain.errors import SandboxError, SandboxLost
 from app.domain.ports import CommandResult, GuestProcess, GuestUser, MirrorReport, OutputSink
+from app.domain.terminal import Terminal
 from app.sandbox.channel import Channel
 from app.sandbox.control_port import ControlPort
 from app.sandbox.jobs import Job, Jobs
 from app.sandbox.shell import Shell
+from app.sandbox.terminal import DEFAULT_TERM, SshTerminal, pseudo_terminal
 from app.sandbox.threads import in_thread
 from app.sandbox.workspace import Workspace
 
@@ -91,6 +93,23 @@ class LibvirtSandbox:
         """See ``Sandbox.mirror_workspace``; ``.git`` stays in the machine."""
         async with self._watched():
             return await in_thread(self._workspace.mirror, destination)
+
+    async def open_terminal(
+        self,
+        *,
+        columns: int,
+        rows: int,
+        user: GuestUser = "agent",
+        cwd: str = "/workspace",
+        command: str = "",
+        term: str = DEFAULT_TERM,
+        piped: bool = False,
+    ) -> Terminal:
+        """See ``Sandbox.open_terminal``."""
+        async with self._watched():
+            return await SshTerminal.open(
+                self._jobs, command, cwd, user, None if piped else pseudo_terminal(term, columns, rows)
+            )
 
     async def quiesce(self, timeout: float) -> bool:
         """See ``Sandbox.quiesce``."""

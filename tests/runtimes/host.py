@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from app.domain.errors import SandboxError
-from app.domain.ports import CommandResult, GuestProcess, GuestUser, MirrorReport, OutputSink, Terminal
+from app.domain.ports import CommandResult, GuestProcess, GuestUser, MirrorReport, OutputSink
+from app.domain.terminal import Terminal
 
 
 class HostProcess:
@@ -105,7 +106,15 @@ class HostSandbox:
             raise SandboxError(f"{path}: {error.strerror}") from None
 
     async def open_terminal(
-        self, *, columns: int, rows: int, user: GuestUser = "agent", cwd: str = "/workspace", command: str = ""
+        self,
+        *,
+        columns: int,
+        rows: int,
+        user: GuestUser = "agent",
+        cwd: str = "/workspace",
+        command: str = "",
+        term: str = "xterm-256color",
+        piped: bool = False,
     ) -> Terminal:
         raise NotImplementedError("no runtime opens a terminal")
 

@@ -1,6 +1,7 @@
 """Jobs: what the host started, each in its own control group under /sys/fs/cgroup/jobs.
 
-A job called ``c-…`` is a command that ends by itself; ``p-…`` is a program that stays, such as a coding agent.
+A job called ``c-…`` is a command that ends by itself; ``p-…`` is a program that stays, such as a coding agent;
+``t-…`` is a person's terminal, which nobody waits for.
 """
 
 import contextlib
@@ -77,6 +78,8 @@ def _pids(job: str) -> list[int]:
 def _busy() -> list[str]:
     busy: list[str] = []
     for job in names():
+        if job.startswith("t-"):
+            continue
         if job.startswith("c-"):
             busy += [job] if _leader(job) else []
         else:
