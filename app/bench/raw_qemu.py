@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from app.domain.errors import SandboxError
-from app.sandbox.domain_xml import CONTROL_PORT, KERNEL_FLAGS, SSH_PORT, DomainSpec
+from app.sandbox.domain_xml import CONTROL_PORT, SSH_PORT, DomainSpec, kernel_flags
 from app.sandbox.machine import Machine
 from app.sandbox.template import Template
 
@@ -32,7 +32,7 @@ def command_line(spec: DomainSpec, monitor: Path) -> list[str]:
     line += ["-accel", f"tcg,tb-size={_TRANSLATIONS_MIB}" if emulated else "kvm"]
     line += ["-cpu", "Nehalem" if emulated else "host", "-smp", str(spec.cpus), "-m", str(spec.memory_mib)]
     line += [*_memory(spec), "-overcommit", "mem-lock=off", "-rtc", "base=utc", "-no-shutdown", "-boot", "strict=on"]
-    line += ["-kernel", str(spec.kernel), "-initrd", str(spec.initramfs), "-append", KERNEL_FLAGS]
+    line += ["-kernel", str(spec.kernel), "-initrd", str(spec.initramfs), "-append", kernel_flags(spec.accelerator)]
     line += ["-device", "virtio-serial-pci,id=virtio-serial0,bus=pcie.0,addr=0x4"]
     line += [*_disk("root", "qcow2", spec.disk, "0x3", ",bootindex=1"), *_disk("transfer", "raw", spec.transfer, "0x6")]
     line += ["-chardev", f"{_listening('serial', spec.serial_socket)},logfile={spec.console_log},logappend=on"]
