@@ -24,7 +24,7 @@ _KERNEL_FLAGS = (
     "selinux=0 ipv6.disable=1 nowatchdog 8250.nr_uarts=1 random.trust_cpu=on cryptomgr.notests raid=noautodetect "
     "i8042.noaux i8042.nokbd i8042.nopnp lsm= rcupdate.rcu_expedited=1"
 )
-# QEMU finds translated code again at the same address only: with random ones each start of a program is translated anew.
+# QEMU finds translated code again at the same address only: with random ones each start of a program is translated.
 _EMULATED_FLAGS = "norandmaps"
 
 
