@@ -13,7 +13,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from app import __version__
-from app.cli import act, images, look, project, run, setup_check, shell, transcript, window
+from app.cli import act, bench, images, look, project, run, setup_check, shell, transcript, window
 from app.cli.output import EXIT_CODES, FAILED, INTERNAL, INTERRUPTED, MACHINE, complain, exit_status, tell
 from app.config import Paths
 from app.domain.errors import HostError, SkerryError
@@ -39,6 +39,7 @@ def build() -> typer.Typer:
     act.register(app)
     shell.register(app)
     setup_check.register(app)
+    bench.register(app)
     return app
 
 

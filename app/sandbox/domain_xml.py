@@ -19,11 +19,13 @@ SSH_PORT = "skerry.ssh"
 _TRANSFER_SLOT = 0x6
 _FIRST_PACK_SLOT = 0x8
 
-KERNEL_FLAGS = (
+_KERNEL_FLAGS = (
     "console=ttyS0 quiet panic=-1 no_timer_check mitigations=off tsc=reliable noreplace-smp nokaslr audit=0 apparmor=0 "
     "selinux=0 ipv6.disable=1 nowatchdog 8250.nr_uarts=1 random.trust_cpu=on cryptomgr.notests raid=noautodetect "
     "i8042.noaux i8042.nokbd i8042.nopnp lsm= rcupdate.rcu_expedited=1"
 )
+# QEMU finds translated code again at the same address only: with random ones each start of a program is translated.
+_EMULATED_FLAGS = "norandmaps"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,11 @@ def domain_uuid(name: str) -> str:
     return str(uuid.uuid5(uuid.NAMESPACE_URL, f"skerry:{name}"))
 
 
+def kernel_flags(accelerator: Accelerator) -> str:
+    """The kernel's command line."""
+    return f"{_KERNEL_FLAGS} {_EMULATED_FLAGS}" if accelerator == "tcg" else _KERNEL_FLAGS
+
+
 def domain_xml(spec: DomainSpec) -> str:
     """The domain as libvirt wants it, indented."""
     domain = ET.Element("domain", type="qemu" if spec.accelerator == "tcg" else "kvm")
@@ -105,7 +112,7 @@ def _boot(domain: ET.Element, spec: DomainSpec) -> None:
     _text(os, "type", "hvm", arch="x86_64", machine=spec.machine)
     _text(os, "kernel", str(spec.kernel))
     _text(os, "initrd", str(spec.initramfs))
-    _text(os, "cmdline", KERNEL_FLAGS)
+    _text(os, "cmdline", kernel_flags(spec.accelerator))
 
 
 def _processor(domain: ET.Element, spec: DomainSpec) -> None:

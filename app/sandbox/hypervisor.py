@@ -23,7 +23,6 @@ from app.sandbox.libvirt_api import INSTALL, load_libvirt
 from app.sandbox.reaper import become_subreaper, reap_when_ended, reaping
 
 _ROOT_CONF = """\
-stdio_handler = "file"
 user = "root"
 group = "root"
 dynamic_ownership = 0
@@ -32,7 +31,12 @@ cgroup_controllers = [ ]
 security_driver = "none"
 namespaces = [ ]
 """
-_USER_CONF = 'stdio_handler = "file"\n'
+_CONF = """\
+stdio_handler = "file"
+# libvirt would ask for each of the processor's 240 properties at every start, over a monitor that QEMU reads byte by
+# byte: a third of a second. Without this it asks once for all.
+capability_filters = [ "cpu-unavailable-features" ]
+"""
 _SOCKET_PATH_LIMIT = 107
 _LONGEST_SOCKET = "/lib/qemu/domain-99999-12345678901234567890/monitor.sock"
 _ACCOUNT = "libvirt-qemu"
@@ -155,7 +159,7 @@ class Hypervisor:
             )
         (self._root / "etc").mkdir(parents=True, exist_ok=True)
         self._root.chmod(0o700)
-        (self._root / "etc" / "qemu.conf").write_text(_USER_CONF if os.geteuid() else _ROOT_CONF, "utf-8")
+        (self._root / "etc" / "qemu.conf").write_text(_CONF + ("" if os.geteuid() else _ROOT_CONF), "utf-8")
 
     def _open(self) -> Any:
         if self._connection is None:

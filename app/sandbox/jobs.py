@@ -81,10 +81,10 @@ class Jobs:
         """Raises SandboxError."""
         name = f"{job.kind}-{secrets.token_hex(6)}"
         command = job.command
-        if len(_job_line(name, job, command)) > _COMMAND_LIMIT or command.startswith("@"):
+        if len(job_line(name, job, command)) > _COMMAND_LIMIT or command.startswith("@"):
             command = self._put_aside(name, command)
         try:
-            return StartedJob(name, self._channel.start(_job_line(name, job, command), pty=pty))
+            return StartedJob(name, self._channel.start(job_line(name, job, command), pty=pty))
         except ServerSilent as error:
             self._give_up_if_hung(error.transport)
             raise
@@ -150,8 +150,8 @@ class Jobs:
             raise SandboxError(f"the machine could not take the data: {words or ended.status}", operation="send data")
 
 
-def _job_line(name: str, job: Job, command: str) -> bytes:
-    """Read by vm_images/base/job.c: netstrings."""
+def job_line(name: str, job: Job, command: str) -> bytes:
+    """What starts a job, sent as the SSH command; read by vm_images/base/job.c: netstrings. Raises SandboxError."""
     if bad := [key for key in job.env if not _NAME.fullmatch(key)]:
         raise SandboxError(f"{bad[0]!r} is no name for an environment variable", operation="run")
     fields = [name, job.user, job.cwd, command, *(f"{key}={value}" for key, value in job.env.items())]

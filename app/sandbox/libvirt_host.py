@@ -43,13 +43,12 @@ class LibvirtHost:
         images: ImageBuilder,
         packs: PackBuilder,
         quiesce_seconds: float = 600.0,
-        templates: Path | None = None,
+        templates: Path | TemplateStore | None = None,
     ) -> None:
         self._machines, self._sockets = machines, sockets
         self._hypervisor = Hypervisor(libvirt_root)
-        self._launcher = Launcher(
-            self._hypervisor, images, packs, quiesce_seconds, TemplateStore(templates or images.folder)
-        )
+        store = templates if isinstance(templates, TemplateStore) else TemplateStore(templates or images.folder)
+        self._launcher = Launcher(self._hypervisor, images, packs, quiesce_seconds, store)
         self._locks: dict[str, asyncio.Lock] = {}
         self._open: dict[str, LibvirtSandbox] = {}
 
