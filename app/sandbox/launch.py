@@ -15,6 +15,7 @@ from app.domain.ports import Progress, SandboxRequest
 from app.sandbox.channel import DOOR_PORT, Channel
 from app.sandbox.control_port import ControlPort
 from app.sandbox.domain_xml import DomainSpec, PackDisk, RamFile, domain_xml
+from app.sandbox.emulator import Emulator
 from app.sandbox.hypervisor import Hypervisor
 from app.sandbox.image import Image, ImageBuilder
 from app.sandbox.machine import Machine
@@ -44,6 +45,7 @@ class Launcher:
     quiesce_seconds: float
     templates: TemplateStore
     notices: Notices
+    emulator: Emulator
 
     def adopt(self, machine: Machine, request: SandboxRequest, progress: Progress) -> LibvirtSandbox:
         """A machine an earlier engine left: wait for what still runs before its session is ended."""
@@ -89,7 +91,7 @@ class Launcher:
     def _template(
         self, sockets: Path, request: SandboxRequest, image: Image, packs: list[Pack], progress: Progress
     ) -> Template:
-        spec = domain_spec(Machine("template", Path("/"), sockets), image, request, packs)
+        spec = domain_spec(Machine("template", Path("/"), sockets), image, request, packs, self.emulator)
         key = template_key(spec, request, image.key, [pack.key for pack in packs])
         name = f"template-{key}"
         throwaway = replace(request, name=name, hostname="template", door=sockets / "nobody")
@@ -138,7 +140,7 @@ class Launcher:
         machine.clear_sockets()
         machine.empty_transfer()
         progress(f"{request.name}: {'restoring' if thaw else 'starting'} the machine{_without_kvm()}")
-        spec = replace(domain_spec(machine, machine.image(), request, packs), ram=ram)
+        spec = replace(domain_spec(machine, machine.image(), request, packs, self.emulator), ram=ram)
         try:
             pid = self.hypervisor.create(domain_xml(spec), paused=thaw)
             if pid is not None:
@@ -167,14 +169,16 @@ class Launcher:
         )
 
 
-def domain_spec(machine: Machine, image: Image, request: SandboxRequest, packs: list[Pack]) -> DomainSpec:
+def domain_spec(
+    machine: Machine, image: Image, request: SandboxRequest, packs: list[Pack], emulator: Emulator
+) -> DomainSpec:
     """The domain of a machine on this host. Raises HostError without QEMU."""
     qemu = inspect_qemu()
     return DomainSpec(
         name=request.name,
         cpus=request.cpus,
         memory_mib=request.memory_mib,
-        emulator=qemu.path,
+        emulator=emulator.path,
         machine=qemu.machine,
         accelerator=qemu.accelerator,
         kernel=image.kernel,
@@ -186,6 +190,7 @@ def domain_spec(machine: Machine, image: Image, request: SandboxRequest, packs: 
         console_log=machine.console_log,
         serial_socket=machine.serial_socket,
         transfer=machine.transfer,
+        free_page_reporting=emulator.keeps_templates_whole,
     )
 
 

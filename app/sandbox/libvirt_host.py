@@ -10,13 +10,13 @@ from pathlib import Path
 from app.domain.errors import HostError, SandboxError
 from app.domain.ports import Notify, Progress, Sandbox, SandboxRequest, unheard
 from app.sandbox.control_port import ControlPort
+from app.sandbox.emulator import Emulator
 from app.sandbox.hypervisor import Hypervisor
 from app.sandbox.image import ImageBuilder
 from app.sandbox.launch import ANSWER_SECONDS, Launcher
 from app.sandbox.machine import Machine
 from app.sandbox.notices import Notices
 from app.sandbox.packs import PackBuilder
-from app.sandbox.qemu import inspect_qemu
 from app.sandbox.sandbox import LibvirtSandbox
 from app.sandbox.strays import end_stray
 from app.sandbox.template import TemplateStore
@@ -49,8 +49,10 @@ class LibvirtHost:
         self._machines, self._sockets = machines, sockets
         self._hypervisor = Hypervisor(libvirt_root)
         self._notices = Notices()
+        kept = templates or images.folder
+        self._emulator = Emulator(libvirt_root, [images.folder, kept], sockets)
         self._launcher = Launcher(
-            self._hypervisor, images, packs, quiesce_seconds, TemplateStore(templates or images.folder), self._notices
+            self._hypervisor, images, packs, quiesce_seconds, TemplateStore(kept), self._notices, self._emulator
         )
         self._locks: dict[str, asyncio.Lock] = {}
         self._open: dict[str, LibvirtSandbox] = {}
@@ -93,7 +95,7 @@ class LibvirtHost:
         for folder in (self._machines, self._sockets):
             folder.mkdir(parents=True, exist_ok=True)
             folder.chmod(0o700)
-        inspect_qemu()
+        self._emulator.prepare()
         self._hypervisor.open()
 
     def _ensure(self, request: SandboxRequest, progress: Progress) -> LibvirtSandbox:

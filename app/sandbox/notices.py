@@ -13,7 +13,7 @@ from typing import get_args
 from app.domain.events import LimitName
 from app.domain.ports import Notice, Notify, unheard
 
-_BURST = 8
+_BURST = 4
 _SECONDS_EACH = 10.0
 _WORDS = 300
 _LIMITS: Mapping[object, LimitName] = {name: name for name in get_args(LimitName)}
@@ -39,11 +39,11 @@ class Notices:
 
     def ear(self, machine: str) -> Callable[[Mapping[str, object]], None]:
         """Takes the events of a machine's control port."""
-        allowance = _Allowance()
+        allowances = {limit: _Allowance() for limit in _LIMITS}
 
         def hear(event: Mapping[str, object]) -> None:
             notice = notice_of(event)
-            if notice is not None and allowance.take():
+            if notice is not None and allowances[notice.limit].take():
                 self.tell(machine, notice)
 
         return hear
@@ -61,7 +61,7 @@ def notice_of(event: Mapping[str, object]) -> Notice | None:
 
 
 class _Allowance:
-    """A few at once, then one every ten seconds."""
+    """A few at once, then one every ten seconds, of each kind."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

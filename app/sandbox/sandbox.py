@@ -77,7 +77,7 @@ class LibvirtSandbox:
     ) -> GuestProcess:
         """See ``Sandbox.open_process``."""
         async with self._watched():
-            return await self._shell.open_process(Job(command, cwd, env or {}, user, "p"), on_stderr)
+            return await self._shell.open_process(Job(command, cwd, env or {}, user, "p"), on_stderr, self._tell)
 
     async def write_file(self, path: str, data: bytes, *, mode: int = 0o644, user: GuestUser = "agent") -> None:
         """See ``Sandbox.write_file``."""

@@ -73,6 +73,7 @@ def template_key(spec: DomainSpec, request: SandboxRequest, image_key: str, pack
     nobody = replace(
         spec,
         name="template",
+        emulator=inspect_qemu().path,
         disk=_PLACE,
         control_socket=_PLACE,
         ssh_socket=_PLACE,

@@ -195,7 +195,7 @@ say(b'[' * 900_000 + b'\\n')
 say(b'\\xff\\x00\\n' * 1000)
 say(b'{"id": 1' + b'0' * 100_000 + b'}\\n')
 for n in range(300):
-    say(json.dumps({'event': 'limit', 'limit': 'memory', 'detail': 'x' * 5000}).encode() + b'\\n')
+    say(json.dumps({'event': 'limit', 'limit': 'cpu', 'detail': 'x' * 5000}).encode() + b'\\n')
     say(json.dumps({'event': 'limit', 'limit': [n], 'detail': {}}).encode() + b'\\n')
     say(json.dumps({'id': '%016x' % n, 'ok': True}).encode() + b'\\n')
 print('said')
