@@ -178,6 +178,8 @@ class Crew:
             memory_mib=spec.sandbox.memory_mib,
             disk_gib=spec.sandbox.disk_gib,
             door=self._paths.door(member_key(order.fleet, order.agent)),
+            processes=spec.limits.processes,
+            command_seconds=spec.limits.command,
         )
 
     def _brief(self, member: Member) -> Brief:

@@ -38,7 +38,7 @@ def make_root_disk(work: Path, tars: list[Path], image: Path, size_gib: int) -> 
         for tar in tars
     ]
     make = (
-        f"{find_tool('mke2fs')} -q -F -t ext4 -m 0 -L skerry -U {_UUID} -J size=16 "
+        f"{find_tool('mke2fs')} -q -F -t ext4 -m 1 -L skerry -U {_UUID} -J size=16 "
         f"-E hash_seed={_UUID},nodiscard,lazy_itable_init=1 -d root {shlex.quote(str(image))} {size_gib}G"
     )
     script = ["set -e", "trap 'rm -rf root' EXIT", "mkdir root", *extract, make]

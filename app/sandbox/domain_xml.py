@@ -65,6 +65,8 @@ class DomainSpec:
     transfer: Path
     """Raw disk over which large things go in and out."""
     ram: RamFile | None = None
+    free_page_reporting: bool = True
+    """Whether memory that the machine frees goes back to this host."""
 
 
 def domain_uuid(name: str) -> str:
@@ -148,7 +150,8 @@ def _devices(devices: ET.Element, spec: DomainSpec) -> None:
     rng = ET.SubElement(devices, "rng", model="virtio")
     _text(rng, "backend", "/dev/urandom", model="random")
     _address(rng, 0x5)
-    ET.SubElement(devices, "memballoon", model="none")
+    reporting = "on" if spec.free_page_reporting else "off"
+    _address(ET.SubElement(devices, "memballoon", model="virtio", freePageReporting=reporting), 0x7)
 
 
 def _disk(devices: ET.Element, target: str, kind: str, path: Path, serial: str, *, slot: int, read_only: bool) -> None:

@@ -15,10 +15,12 @@ from app.domain.ports import Progress, SandboxRequest
 from app.sandbox.channel import DOOR_PORT, Channel
 from app.sandbox.control_port import ControlPort
 from app.sandbox.domain_xml import DomainSpec, PackDisk, RamFile, domain_xml
+from app.sandbox.emulator import Emulator
 from app.sandbox.hypervisor import Hypervisor
 from app.sandbox.image import Image, ImageBuilder
 from app.sandbox.machine import Machine
 from app.sandbox.migration import load_state, save_state
+from app.sandbox.notices import Notices
 from app.sandbox.packs import Pack, PackBuilder
 from app.sandbox.qemu import inspect_qemu
 from app.sandbox.readiness import Requirement, meet
@@ -42,10 +44,12 @@ class Launcher:
     packs: PackBuilder
     quiesce_seconds: float
     templates: TemplateStore
+    notices: Notices
+    emulator: Emulator
 
     def adopt(self, machine: Machine, request: SandboxRequest, progress: Progress) -> LibvirtSandbox:
         """A machine an earlier engine left: wait for what still runs before its session is ended."""
-        control, channel = _channels(machine, request)
+        control, channel = _channels(machine, request, self.notices)
         wait = self.quiesce_seconds
         requirements = [
             Requirement("its agent answers", control.wait_answering, "the machine is started again"),
@@ -55,6 +59,7 @@ class Launcher:
                 "commands that run for very long are ended",
             ),
             Requirement("its clock is right", lambda s: control.request("clock", s, time=time.time()), ""),
+            Requirement("it knows its limits", lambda s: control.request("limits", s, **_limits(request)), ""),
             Requirement("SSH answers", channel.connect, f"see {machine.console_log}"),
         ]
         sandbox = self._sandbox(machine, "adopted", control, channel)
@@ -86,7 +91,7 @@ class Launcher:
     def _template(
         self, sockets: Path, request: SandboxRequest, image: Image, packs: list[Pack], progress: Progress
     ) -> Template:
-        spec = domain_spec(Machine("template", Path("/"), sockets), image, request, packs)
+        spec = domain_spec(Machine("template", Path("/"), sockets), image, request, packs, self.emulator)
         key = template_key(spec, request, image.key, [pack.key for pack in packs])
         name = f"template-{key}"
         throwaway = replace(request, name=name, hostname="template", door=sockets / "nobody")
@@ -135,7 +140,7 @@ class Launcher:
         machine.clear_sockets()
         machine.empty_transfer()
         progress(f"{request.name}: {'restoring' if thaw else 'starting'} the machine{_without_kvm()}")
-        spec = replace(domain_spec(machine, machine.image(), request, packs), ram=ram)
+        spec = replace(domain_spec(machine, machine.image(), request, packs, self.emulator), ram=ram)
         try:
             pid = self.hypervisor.create(domain_xml(spec), paused=thaw)
             if pid is not None:
@@ -143,7 +148,7 @@ class Launcher:
             if template is not None and thaw:
                 load_state(self.hypervisor, request.name, machine.migration_socket, template.state)
                 self.hypervisor.resume(request.name)
-            control, channel = _channels(machine, request)
+            control, channel = _channels(machine, request, self.notices)
             sandbox = self._sandbox(machine, note, control, channel)
             requirements = _boot_requirements(machine, request, control, channel)
             return _ready(sandbox, requirements, _THAW_SECONDS if thaw else _BOOT_SECONDS, progress)
@@ -154,18 +159,26 @@ class Launcher:
     def _sandbox(self, machine: Machine, note: str, control: ControlPort, channel: Channel) -> LibvirtSandbox:
         name = machine.name
         return LibvirtSandbox(
-            name, note, control, channel, machine.mirror_manifest, lambda: self.hypervisor.is_running(name)
+            name,
+            note,
+            control,
+            channel,
+            machine.mirror_manifest,
+            lambda: self.hypervisor.is_running(name),
+            lambda notice: self.notices.tell(name, notice),
         )
 
 
-def domain_spec(machine: Machine, image: Image, request: SandboxRequest, packs: list[Pack]) -> DomainSpec:
+def domain_spec(
+    machine: Machine, image: Image, request: SandboxRequest, packs: list[Pack], emulator: Emulator
+) -> DomainSpec:
     """The domain of a machine on this host. Raises HostError without QEMU."""
     qemu = inspect_qemu()
     return DomainSpec(
         name=request.name,
         cpus=request.cpus,
         memory_mib=request.memory_mib,
-        emulator=qemu.path,
+        emulator=emulator.path,
         machine=qemu.machine,
         accelerator=qemu.accelerator,
         kernel=image.kernel,
@@ -177,6 +190,7 @@ def domain_spec(machine: Machine, image: Image, request: SandboxRequest, packs: 
         console_log=machine.console_log,
         serial_socket=machine.serial_socket,
         transfer=machine.transfer,
+        free_page_reporting=emulator.keeps_templates_whole,
     )
 
 
@@ -203,9 +217,18 @@ def _ready(
     return sandbox
 
 
-def _channels(machine: Machine, request: SandboxRequest) -> tuple[ControlPort, Channel]:
-    channel = Channel(machine.ssh_socket, machine.keys(), request.door)
-    return ControlPort(machine.control_socket, channel.heard), channel
+def _channels(machine: Machine, request: SandboxRequest, notices: Notices) -> tuple[ControlPort, Channel]:
+    channel, ear = Channel(machine.ssh_socket, machine.keys(), request.door), notices.ear(machine.name)
+
+    def heard(event: dict[str, object]) -> None:
+        channel.heard(event)
+        ear(event)
+
+    return ControlPort(machine.control_socket, heard), channel
+
+
+def _limits(request: SandboxRequest) -> dict[str, object]:
+    return {"processes": request.processes, "command_seconds": request.command_seconds}
 
 
 def _identity(machine: Machine, request: SandboxRequest) -> dict[str, object]:
@@ -217,6 +240,7 @@ def _identity(machine: Machine, request: SandboxRequest) -> dict[str, object]:
         "machine_id": uuid.uuid4().hex,
         "hostkey": keys.host_key_file.hex(),
         "authorized_key": keys.authorized_key,
+        "limits": _limits(request),
     }
 
 

@@ -8,14 +8,15 @@ import re
 from pathlib import Path
 
 from app.domain.errors import HostError, SandboxError
-from app.domain.ports import Progress, Sandbox, SandboxRequest
+from app.domain.ports import Notify, Progress, Sandbox, SandboxRequest, unheard
 from app.sandbox.control_port import ControlPort
+from app.sandbox.emulator import Emulator
 from app.sandbox.hypervisor import Hypervisor
 from app.sandbox.image import ImageBuilder
 from app.sandbox.launch import ANSWER_SECONDS, Launcher
 from app.sandbox.machine import Machine
+from app.sandbox.notices import Notices
 from app.sandbox.packs import PackBuilder
-from app.sandbox.qemu import inspect_qemu
 from app.sandbox.sandbox import LibvirtSandbox
 from app.sandbox.strays import end_stray
 from app.sandbox.template import TemplateStore
@@ -47,8 +48,12 @@ class LibvirtHost:
     ) -> None:
         self._machines, self._sockets = machines, sockets
         self._hypervisor = Hypervisor(libvirt_root)
+        self._notices = Notices()
         store = templates if isinstance(templates, TemplateStore) else TemplateStore(templates or images.folder)
-        self._launcher = Launcher(self._hypervisor, images, packs, quiesce_seconds, store)
+        self._emulator = Emulator(libvirt_root, [images.folder, store.folder], sockets)
+        self._launcher = Launcher(
+            self._hypervisor, images, packs, quiesce_seconds, store, self._notices, self._emulator
+        )
         self._locks: dict[str, asyncio.Lock] = {}
         self._open: dict[str, LibvirtSandbox] = {}
 
@@ -56,10 +61,11 @@ class LibvirtHost:
         """See ``SandboxHost.start``."""
         await in_thread(self._start)
 
-    async def ensure(self, request: SandboxRequest, progress: Progress) -> Sandbox:
-        """See ``SandboxHost.ensure``. ``progress`` is called on the event loop."""
+    async def ensure(self, request: SandboxRequest, progress: Progress, notify: Notify = unheard) -> Sandbox:
+        """See ``SandboxHost.ensure``. ``progress`` and ``notify`` are called on the event loop."""
         loop = asyncio.get_running_loop()
         async with self._lock(request.name):
+            self._notices.listen(request.name, lambda notice: post(loop, notify, notice))
             return await in_thread(self._ensure, request, lambda words: post(loop, progress, words))
 
     async def names(self) -> list[str]:
@@ -74,6 +80,7 @@ class LibvirtHost:
     async def destroy(self, name: str) -> None:
         """See ``SandboxHost.destroy``."""
         async with self._lock(name):
+            self._notices.forget(name)
             await in_thread(self._destroy, name)
 
     async def close(self) -> None:
@@ -88,7 +95,7 @@ class LibvirtHost:
         for folder in (self._machines, self._sockets):
             folder.mkdir(parents=True, exist_ok=True)
             folder.chmod(0o700)
-        inspect_qemu()
+        self._emulator.prepare()
         self._hypervisor.open()
 
     def _ensure(self, request: SandboxRequest, progress: Progress) -> LibvirtSandbox:

@@ -6,9 +6,19 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
+from textwrap import shorten
 
 from app.domain.errors import SandboxError, SandboxLost
-from app.domain.ports import CommandResult, GuestProcess, GuestUser, MirrorReport, OutputSink
+from app.domain.ports import (
+    CommandResult,
+    GuestProcess,
+    GuestUser,
+    MirrorReport,
+    Notice,
+    Notify,
+    OutputSink,
+    unheard,
+)
 from app.domain.terminal import Terminal
 from app.sandbox.channel import Channel
 from app.sandbox.control_port import ControlPort
@@ -19,6 +29,7 @@ from app.sandbox.threads import in_thread
 from app.sandbox.workspace import Workspace
 
 _ANSWER_SECONDS = 15.0
+_WORDS = 200
 _CHECKS, _CHECK_INTERVAL = 4, 0.1
 
 
@@ -33,8 +44,9 @@ class LibvirtSandbox:
         channel: Channel,
         mirror_manifest: Path,
         alive: Callable[[], bool],
+        tell: Notify = unheard,
     ) -> None:
-        self.name, self.note = name, note
+        self.name, self.note, self._tell = name, note, tell
         self._control, self._channel, self._alive = control, channel, alive
         self._jobs = Jobs(channel, control)
         self._shell, self._workspace = Shell(self._jobs), Workspace(self._jobs, mirror_manifest)
@@ -52,7 +64,9 @@ class LibvirtSandbox:
     ) -> CommandResult:
         """See ``Sandbox.run``."""
         async with self._watched():
-            return await self._shell.run(Job(command, cwd, env or {}, user), timeout, on_output, output_limit)
+            result = await self._shell.run(Job(command, cwd, env or {}, user), timeout, on_output, output_limit)
+        self._note_limits(command, result, timeout)
+        return result
 
     async def open_process(
         self,
@@ -65,7 +79,7 @@ class LibvirtSandbox:
     ) -> GuestProcess:
         """See ``Sandbox.open_process``."""
         async with self._watched():
-            return await self._shell.open_process(Job(command, cwd, env or {}, user, "p"), on_stderr)
+            return await self._shell.open_process(Job(command, cwd, env or {}, user, "p"), on_stderr, self._tell)
 
     async def write_file(self, path: str, data: bytes, *, mode: int = 0o644, user: GuestUser = "agent") -> None:
         """See ``Sandbox.write_file``."""
@@ -135,6 +149,14 @@ class LibvirtSandbox:
         """``close`` for a thread."""
         self._channel.close()
         self._control.close()
+
+    def _note_limits(self, command: str, result: CommandResult, timeout: float) -> None:
+        words = shorten(command, _WORDS, placeholder="…")
+        if result.dropped:
+            kept = f"{result.dropped} bytes beyond the first {len(result.output)} were dropped"
+            self._tell(Notice("output", f"{kept}: {words}"))
+        if result.timed_out:
+            self._tell(Notice("command_time", f"ended after {timeout:.0f} s: {words}"))
 
     @contextlib.asynccontextmanager
     async def _watched(self) -> AsyncIterator[None]:

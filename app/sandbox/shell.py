@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from posixpath import basename, dirname
 
 from app.domain.errors import SandboxError
-from app.domain.ports import CommandResult, GuestUser, OutputSink, Stream
+from app.domain.ports import CommandResult, GuestUser, Notify, OutputSink, Stream, unheard
 from app.sandbox.jobs import Ended, Job, Jobs
 from app.sandbox.process import SshProcess
 from app.sandbox.ssh_io import end_input
@@ -46,9 +46,11 @@ class Shell:
             ended.status, bytes(output.kept), output.dropped, time.monotonic() - begun, ended.timed_out
         )
 
-    async def open_process(self, job: Job, on_stderr: Callable[[bytes], None] | None) -> SshProcess:
+    async def open_process(
+        self, job: Job, on_stderr: Callable[[bytes], None] | None, tell: Notify = unheard
+    ) -> SshProcess:
         """Start a program and keep its streams open. Raises SandboxError."""
-        return await SshProcess.open(self._jobs, await in_thread(self._jobs.start, job), on_stderr)
+        return await SshProcess.open(self._jobs, await in_thread(self._jobs.start, job), on_stderr, tell)
 
     async def write_file(self, path: str, data: bytes, mode: int, user: GuestUser) -> None:
         """Whole or not at all: a draft beside the file takes its name when all bytes are there."""

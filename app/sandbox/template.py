@@ -73,6 +73,7 @@ def template_key(spec: DomainSpec, request: SandboxRequest, image_key: str, pack
     nobody = replace(
         spec,
         name="template",
+        emulator=inspect_qemu().path,
         disk=_PLACE,
         control_socket=_PLACE,
         ssh_socket=_PLACE,
@@ -91,6 +92,11 @@ class TemplateStore:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+
+    @property
+    def folder(self) -> Path:
+        """Where finished templates are."""
+        return self._folder
 
     def ensure(self, key: str, memory_mib: int, build: Callable[[Path], None], progress: Progress) -> Template:
         """The template, built now by ``build`` in the folder it is given if need be; a second caller waits. Blocks."""

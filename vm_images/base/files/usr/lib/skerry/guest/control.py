@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from guest import identity, jobs, ports
+from guest import identity, jobs, limits, ports
 
 _LINE_LIMIT = 1_048_576
 _STUCK_SECONDS = 5.0
@@ -133,6 +133,7 @@ _OPERATIONS: dict[str, Callable[[Request], Request]] = {
     "ping": _ping,
     "personalise": identity.personalise,
     "clock": identity.set_clock,
+    "limits": limits.apply,
     "quiesce": _quiesce,
     "kill": _kill,
     "jobs": _jobs,
