@@ -25,6 +25,7 @@ from app.sandbox.readiness import Requirement, meet
 from app.sandbox.sandbox import LibvirtSandbox
 from app.sandbox.strays import note_process
 from app.sandbox.template import WARM_UP, WARM_UP_SECONDS, Template, TemplateStore, template_key
+from app.sandbox.transfer import TransferDisk
 
 ANSWER_SECONDS = 20.0
 _BOOT_SECONDS = 180.0
@@ -154,7 +155,13 @@ class Launcher:
     def _sandbox(self, machine: Machine, note: str, control: ControlPort, channel: Channel) -> LibvirtSandbox:
         name = machine.name
         return LibvirtSandbox(
-            name, note, control, channel, machine.mirror_manifest, lambda: self.hypervisor.is_running(name)
+            name,
+            note,
+            control,
+            channel,
+            TransferDisk(machine.transfer),
+            machine.mirror_manifests,
+            lambda: self.hypervisor.is_running(name),
         )
 
 
