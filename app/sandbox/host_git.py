@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import resource
+import signal
 import subprocess
 import threading
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,7 @@ from app.sandbox.host_tools import find_tool
 
 SECONDS = 120.0
 OUTPUT_LIMIT = 16 * 2**20
-_MEMORY = 4 * 2**30
+_MEMORY = 8 * 2**30
 _SAFE = {
     "core.hooksPath": "/dev/null",
     "core.fsmonitor": "false",
@@ -72,7 +73,10 @@ def git(
         stderr=subprocess.PIPE,
         start_new_session=True,
     ) as process:
-        return _result(process, arguments[0], seconds, limit)
+        if own and not users_settings:
+            with contextlib.suppress(ProcessLookupError, ValueError, OSError):
+                resource.prlimit(process.pid, resource.RLIMIT_AS, (_MEMORY, _MEMORY))
+        return _result(process, _verb(arguments), seconds, limit)
 
 
 def text(*arguments: str, repository: Path, own: bool = True) -> str:
@@ -82,8 +86,9 @@ def text(*arguments: str, repository: Path, own: bool = True) -> str:
 
 def commit_of(repository: Path, name: str, *, own: bool = True) -> str | None:
     """The id of the commit that a name stands for; None when there is none."""
+    asking = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
     try:
-        return text("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}", repository=repository, own=own)
+        return text(*asking, repository=repository, own=own)
     except GitFailed:
         return None
 
@@ -103,13 +108,11 @@ def count_commits(repository: Path, older: str, newer: str, *, own: bool = True)
 
 
 def _result(process: subprocess.Popen[bytes], what: str, seconds: float, limit: int) -> bytes:
-    with contextlib.suppress(ProcessLookupError, ValueError, OSError):
-        resource.prlimit(process.pid, resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     late = threading.Event()
 
     def end() -> None:
         late.set()
-        process.kill()
+        _kill(process)
 
     errors = bytearray()
     reader = threading.Thread(target=_drain, args=(process.stderr, errors), daemon=True)
@@ -121,11 +124,11 @@ def _result(process: subprocess.Popen[bytes], what: str, seconds: float, limit: 
         assert process.stdout is not None
         output = process.stdout.read(limit + 1)
         if len(output) > limit:
-            process.kill()
+            _kill(process)
         status = process.wait()
     finally:
         timer.cancel()
-        process.kill()
+        _kill(process)
     reader.join(5)
     if late.is_set():
         raise GitFailed(f"git {what} took longer than {seconds:.0f} seconds", operation="git")
@@ -137,8 +140,20 @@ def _result(process: subprocess.Popen[bytes], what: str, seconds: float, limit: 
     return output
 
 
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """git, if it still runs, and what it started."""
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def _verb(arguments: Sequence[str]) -> str:
+    """The word behind the settings."""
+    return next((word for word in arguments if not word.startswith("-") and "=" not in word), "")
+
+
 def _drain(stream: IO[bytes] | None, kept: bytearray) -> None:
-    while stream is not None and (piece := stream.read1(65536) if hasattr(stream, "read1") else stream.read(65536)):
+    while stream is not None and (piece := stream.read(1024)):
         kept += piece
         del kept[:-65536]
 

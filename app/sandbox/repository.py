@@ -86,7 +86,7 @@ class AgentRepository:
         try:
             git(*arguments, str(source), f"HEAD:{BASE}", repository=self.folder, users_settings=True, seconds=_SECONDS)
         except GitFailed as error:
-            raise ConfigError(f"{source} cannot be cloned: {error.message}", operation="clone the repository") from error
+            raise ConfigError(f"{source} cannot be cloned: {error.message}", operation="clone") from error
         git("update-ref", self.ref, BASE, repository=self.folder)
 
     def begin_from_folder(self, seed: Path) -> None:
@@ -141,7 +141,7 @@ class AgentRepository:
             self.folder.chmod(0o700)
             (self.folder / "info").mkdir(exist_ok=True)
             (self.folder / "info" / "attributes").write_text(_ATTRIBUTES)
-        if (tip := self.tip) is not None:
+        if (tip := self.tip) is not None and tip != self.base:
             git("update-ref", f"{_EARLIER}/{tip}", tip, repository=self.folder)
         for ref in (self.ref, BASE, MIRRORED):
             if commit_of(self.folder, ref) is not None:
@@ -176,7 +176,9 @@ class AgentRepository:
     def _move_in(self, incoming: Path) -> None:
         packs = self.folder / "objects" / "pack"
         packs.mkdir(parents=True, exist_ok=True)
-        files = sorted((incoming / "pack").iterdir(), key=lambda file: file.suffix == ".idx")  # the index makes it count
+        files = sorted(
+            (incoming / "pack").iterdir(), key=lambda file: file.suffix == ".idx"
+        )  # the index makes it count
         for file in files:
             if file.suffix in (".pack", ".rev", ".idx"):
                 shutil.move(file, packs / file.name)

@@ -27,7 +27,8 @@ from app.sandbox.tree import Parts, Refused, Tree
 
 _WANTED = "/run/skerry/wanted"
 _TAR_OUT = (
-    "tar --create --format=gnu --blocking-factor=128 --no-recursion --hard-dereference --ignore-failed-read --null --verbatim-files-from "
+    "tar --create --format=gnu --blocking-factor=128 --no-recursion --hard-dereference "
+    "--ignore-failed-read --null --verbatim-files-from "
     f"--files-from={_WANTED} --file=- 2>/dev/null"
 )
 _TAR_IN = "tar --extract --blocking-factor=128 --no-same-owner --keep-newer-files --warning=none --file=-"
