@@ -105,6 +105,18 @@ class FakeSandbox:
             raise SandboxError(f"{path} is not there", operation="read file")
         return self.files[path][:limit]
 
+    async def send_file(self, source: Path, path: str) -> None:
+        """Keep the file."""
+        self._check()
+        self.files[path] = await asyncio.to_thread(source.read_bytes)
+
+    async def receive_file(self, path: str, destination: Path, *, limit: int) -> int:
+        """Write the file out."""
+        data = await self.read_file(path, limit=limit + 1)
+        if len(data) > limit:
+            raise SandboxError(f"{path} has more than {limit} bytes", operation="receive file")
+        return await asyncio.to_thread(destination.write_bytes, data)
+
     async def push_workspace(self, source: Path) -> int:
         """Take in the regular files below ``source``."""
         self._check()

@@ -97,13 +97,13 @@ class AgentSteps:
 
     @activity.defn(name=steps.MIRROR_WORKSPACE)
     async def mirror_workspace(self, mirror: steps.MirrorOrder) -> None:
-        """Bring changed files out into ``sandbox_path``."""
+        """Bring changed files out into ``sandbox_path``, and the agent's branch when it has a repository."""
         async with told_to_temporal(), _beating():
             member = await self._crew.member(mirror.order)
             if member.sandbox is None:
                 raise SandboxError(f"{mirror.order.agent} has no machine", operation="mirror the workspace")
             try:
-                report = await member.sandbox.mirror_workspace(member.project.sandbox_path(member.spec))
+                report = await self._crew.workspaces.bring_out(member.sandbox, member.project, member.spec)
             except SandboxError:
                 await self._crew.lost(member)
                 raise

@@ -16,6 +16,7 @@ from pathlib import Path
 from sqlite_utils import Database
 
 from app.activities.terminals import open_terminal
+from app.activities.workspaces import Workspaces
 from app.config import Paths, Project, load_project, load_rules, prepare_project
 from app.domain import events as ev
 from app.domain import prompts
@@ -83,6 +84,7 @@ class Crew:
         self._journal = journal
         self._memory = memory
         self._paths = paths
+        self.workspaces = Workspaces(paths)
         self._make_runtime = make_runtime
 
     async def member(self, order: AgentOrder) -> Member:
@@ -95,14 +97,14 @@ class Crew:
         return member
 
     async def begin(self, order: AgentOrder, *, fresh: bool) -> Member:
-        """``member``, on a new machine with the workspace pushed in when ``fresh``."""
+        """``member``, on a new machine with its workspace seeded when ``fresh``."""
         key = member_key(order.fleet, order.agent)
         if fresh:
             await self._let_go(key)
             await self._host.destroy(machine_name(order.fleet, order.agent))
         member = await self.member(order)
         if fresh:
-            await self._sandbox(member).push_workspace(member.project.sandbox_path(member.spec))
+            await self.workspaces.seed(self._sandbox(member), member.project, member.spec)
         return member
 
     async def lost(self, member: Member) -> None:

@@ -108,6 +108,10 @@ class Paths:
         """Folder for what belongs to a whole fleet."""
         return self.state / "fleets" / _file_name(fleet_id)
 
+    def repository(self, fleet_id: str, agent: str) -> Path:
+        """Bare git repository of one agent: what it started from, and what it committed since."""
+        return self.fleet(fleet_id) / "repositories" / f"{_file_name(agent)}.git"
+
     @property
     def logs(self) -> Path:
         """Folder of log files."""

@@ -171,6 +171,15 @@ class Sandbox(Protocol):
     async def read_file(self, path: str, *, limit: int = 1_048_576) -> bytes:
         """Read at most ``limit`` bytes; raises SandboxError when it is not there."""
 
+    async def send_file(self, source: Path, path: str) -> None:
+        """Copy a file of the host, however large, to ``path``; it belongs to the agent. Raises SandboxError."""
+
+    async def receive_file(self, path: str, destination: Path, *, limit: int) -> int:
+        """Copy a file of the machine, however large, out to ``destination``; returns its size.
+
+        Raises SandboxError when it is not there or has more than ``limit`` bytes. What comes is hostile.
+        """
+
     async def push_workspace(self, source: Path) -> int:
         """Copy a host folder into /workspace; returns the number of files."""
 

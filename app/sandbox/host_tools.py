@@ -17,6 +17,7 @@ PACKAGES: Mapping[str, str] = {
     "unshare": "util-linux",
     "newuidmap": "uidmap",
     "tar": "tar",
+    "git": "git",
     "npm": "npm",
     "qemu-img": "qemu-utils",
     "qemu-system-x86_64": "qemu-system-x86",

@@ -27,6 +27,7 @@ from app.sandbox.readiness import Requirement, meet
 from app.sandbox.sandbox import LibvirtSandbox
 from app.sandbox.strays import note_process
 from app.sandbox.template import WARM_UP, WARM_UP_SECONDS, Template, TemplateStore, template_key
+from app.sandbox.transfer import TransferDisk
 
 ANSWER_SECONDS = 20.0
 _BOOT_SECONDS = 180.0
@@ -163,7 +164,8 @@ class Launcher:
             note,
             control,
             channel,
-            machine.mirror_manifest,
+            TransferDisk(machine.transfer),
+            machine.mirror_manifests,
             lambda: self.hypervisor.is_running(name),
             lambda notice: self.notices.tell(name, notice),
         )

@@ -44,9 +44,9 @@ class Machine:
         return self.folder / "transfer.img"
 
     @property
-    def mirror_manifest(self) -> Path:
-        """What of its workspace was brought out."""
-        return self.folder / "mirror.json"
+    def mirror_manifests(self) -> Path:
+        """What was brought out of workspaces, by where it went. Outlives the machine, as what was brought out does."""
+        return self.folder.parent.parent / "mirrors"
 
     @property
     def control_socket(self) -> Path:

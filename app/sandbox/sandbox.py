@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shlex
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from textwrap import shorten
@@ -22,10 +23,12 @@ from app.domain.ports import (
 from app.domain.terminal import Terminal
 from app.sandbox.channel import Channel
 from app.sandbox.control_port import ControlPort
+from app.sandbox.files import receive_file, send_file
 from app.sandbox.jobs import Job, Jobs
 from app.sandbox.shell import Shell
 from app.sandbox.terminal import DEFAULT_TERM, SshTerminal, pseudo_terminal
 from app.sandbox.threads import in_thread
+from app.sandbox.transfer import Transfer, TransferDisk
 from app.sandbox.workspace import Workspace
 
 _ANSWER_SECONDS = 15.0
@@ -42,14 +45,16 @@ class LibvirtSandbox:
         note: str,
         control: ControlPort,
         channel: Channel,
-        mirror_manifest: Path,
+        transfer_disk: TransferDisk,
+        mirror_manifests: Path,
         alive: Callable[[], bool],
         tell: Notify = unheard,
     ) -> None:
         self.name, self.note, self._tell = name, note, tell
         self._control, self._channel, self._alive = control, channel, alive
         self._jobs = Jobs(channel, control)
-        self._shell, self._workspace = Shell(self._jobs), Workspace(self._jobs, mirror_manifest)
+        self._shell, self._transfer = Shell(self._jobs), Transfer(self._jobs, transfer_disk)
+        self._workspace = Workspace(self._jobs, self._transfer, mirror_manifests)
 
     async def run(
         self,
@@ -98,6 +103,17 @@ class LibvirtSandbox:
         async with self._watched():
             return await self._shell.read_file(path, limit)
 
+    async def send_file(self, source: Path, path: str) -> None:
+        """See ``Sandbox.send_file``."""
+        async with self._watched():
+            await in_thread(send_file, self._transfer, source, path)
+
+    async def receive_file(self, path: str, destination: Path, *, limit: int) -> int:
+        """See ``Sandbox.receive_file``."""
+        async with self._watched():
+            size = await self._size_of(path, limit)
+            return await in_thread(receive_file, self._transfer, path, size, destination)
+
     async def push_workspace(self, source: Path) -> int:
         """See ``Sandbox.push_workspace``; a file that is newer in the machine stays."""
         async with self._watched():
@@ -130,6 +146,18 @@ class LibvirtSandbox:
         async with self._watched():
             answer = await in_thread(self._control.request, "quiesce", timeout + _ANSWER_SECONDS, timeout=timeout)
             return not answer.get("busy")
+
+    async def _size_of(self, path: str, limit: int) -> int:
+        """Raises SandboxError when there is no such file, or it is larger than ``limit`` bytes."""
+        result = await self._shell.run(
+            Job(f"stat -Lc %s -- {shlex.quote(path)}", user="root"), _ANSWER_SECONDS, None, 64
+        )
+        words = result.output.strip()
+        if result.exit_status != 0 or not words.isdigit():
+            raise SandboxError(f"{path} is not there", operation="receive a file")
+        if int(words) > limit:
+            raise SandboxError(f"{path} has {int(words)} bytes, {limit} are allowed", operation="receive a file")
+        return int(words)
 
     async def settle(self) -> None:
         """Have all that was written on the disk."""
