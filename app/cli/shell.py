@@ -67,7 +67,8 @@ def shell(
         piped=not (sys.stdin.isatty() and sys.stdout.isatty()),
     )
     with _connected(paths) as connection:
-        raise typer.Exit(_attend(connection, wish))
+        status = _attend(connection, wish)
+    raise typer.Exit(status)
 
 
 def _command(words: list[str]) -> str:

@@ -109,7 +109,7 @@ async def _carry(connection: ServerConnection, terminal: Terminal) -> None:
         for task in tasks:
             task.cancel()
         for outcome in await asyncio.gather(*tasks, return_exceptions=True):
-            if isinstance(outcome, Exception):
+            if isinstance(outcome, Exception) and not isinstance(outcome, ConnectionClosed):
                 log.warning("a terminal ended with %r", outcome)
 
 

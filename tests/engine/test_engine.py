@@ -161,6 +161,20 @@ async def test_a_killed_temporal_server_comes_back(scripted: Scripted) -> None:
         await scripted.wait(lambda: bool(scripted.board().open_interrupts))
 
 
+async def test_a_person_gets_a_terminal_in_the_machine_of_an_agent_at_work(scripted: Scripted) -> None:
+    await scripted.start()
+    command = [sys.executable, "-m", "app", "shell", "alice", "-p", str(scripted.project.root)]
+    early = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True)
+    assert (early.returncode, early.stdout) == (1, "") and "alice has no machine yet" in early.stderr
+    async with scripted.control() as control:
+        await control.run_fleet(scripted.project)
+    await scripted.wait(lambda: bool(scripted.board().open_interrupts))
+    shell = await asyncio.to_thread(subprocess.run, command, input="echo", capture_output=True, text=True)
+    assert (shell.returncode, shell.stdout.split(), shell.stderr) == (0, ["80x24", "echo"], "")
+    assert await stop_engine_process(scripted.paths)
+    assert not scripted.paths.terminals.exists()
+
+
 def _server_pid(engine: int) -> int:
     (child,) = Path(f"/proc/{engine}/task/{engine}/children").read_text().split()
     return int(child)
