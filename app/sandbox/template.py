@@ -92,6 +92,11 @@ class TemplateStore:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
+    @property
+    def folder(self) -> Path:
+        """Where finished templates are."""
+        return self._folder
+
     def ensure(self, key: str, memory_mib: int, build: Callable[[Path], None], progress: Progress) -> Template:
         """The template, built now by ``build`` in the folder it is given if need be; a second caller waits. Blocks."""
         template = Template(self._folder / f"template-{key}")
