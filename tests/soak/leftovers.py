@@ -8,6 +8,9 @@ from pathlib import Path
 
 from app.bench.processes import processes_naming
 
+_DRIVER_LOCK = "driver.pid"
+"""libvirt's own, one a folder; it stays."""
+
 
 def leftovers(root: Path, images: Path) -> list[str]:
     """Processes, disks, sockets, files of libvirt, half-built things and temporary files; empty when all is clean."""
@@ -19,7 +22,7 @@ def leftovers(root: Path, images: Path) -> list[str]:
         root / "t": (".*.build-*",),
         root / "v": ("run/qemu/*.pid", "run/qemu/*.xml*", "lib/qemu/domain-*"),
     }.items():
-        found += [str(path) for pattern in patterns for path in folder.glob(pattern)]
+        found += [str(path) for pattern in patterns for path in folder.glob(pattern) if path.name != _DRIVER_LOCK]
     return [*found, *map(str, abandoned_builds(images))]
 
 
