@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import secrets
-import time
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,13 +10,12 @@ from pathlib import Path
 from app.bench.contest import unbroken
 from app.bench.openssh import OpenSsh
 from app.bench.processes import qemu_of
-from app.bench.raw_qemu import RawQemu
+from app.bench.raw_qemu import Pattern, RawQemu
 from app.domain.ports import SandboxRequest
 from app.sandbox.control_port import ControlPort
-from app.sandbox.domain_xml import RamFile
 from app.sandbox.image import Image
 from app.sandbox.jobs import Job
-from app.sandbox.launch import domain_spec
+from app.sandbox.launch import identity
 from app.sandbox.machine import Machine
 from app.sandbox.template import Template
 from app.sandbox.threads import in_thread
@@ -89,38 +85,30 @@ class Floor:
     ) -> None:
         self._machines, self._sockets, self._image = machines, sockets, image
         self._template, self._request = template, request
+        self._patterns: dict[bool, Pattern] = {}
 
     async def boot(self, name: str, *, cold: bool) -> RawGuest:
         """See ``Side.boot``."""
         return await unbroken(in_thread(self._boot, name, None if cold else self._template()))
 
+    def learn(self, machine: Machine, *, cold: bool) -> None:
+        """Machines are started like this one of ours, which runs."""
+        self._patterns[cold] = Pattern.of(machine)
+
     def _boot(self, name: str, template: Template | None) -> RawGuest:
         machine = Machine(name, self._machines / name, self._sockets)
         machine.make(self._image, self._request.disk_gib, None if template is None else template.disk)
         machine.empty_transfer()
-        spec = domain_spec(machine, self._image, replace(self._request, name=name), [])
-        if template is not None:
-            spec = replace(spec, ram=RamFile(template.ram, clone=True))
-        qemu = RawQemu(spec, machine, template)
+        qemu = RawQemu(self._patterns[template is None], machine, template)
         try:
-            _personalise(machine, name)
+            _personalise(machine, replace(self._request, name=name, hostname=name))
             return RawGuest(name, machine, qemu, OpenSsh(machine))
         except BaseException:
             qemu.end()
             raise
 
 
-def _personalise(machine: Machine, hostname: str) -> None:
-    keys = machine.keys()
+def _personalise(machine: Machine, request: SandboxRequest) -> None:
     with contextlib.closing(ControlPort(machine.control_socket)) as control:
         control.wait_answering(_BOOT_SECONDS)
-        control.request(
-            "personalise",
-            _BOOT_SECONDS,
-            seed=secrets.token_hex(64),
-            time=time.time(),
-            hostname=hostname,
-            machine_id=uuid.uuid4().hex,
-            hostkey=keys.host_key_file.hex(),
-            authorized_key=keys.authorized_key,
-        )
+        control.request("personalise", _BOOT_SECONDS, **identity(machine, request))

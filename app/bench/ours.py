@@ -11,6 +11,7 @@ from app.bench.processes import qemu_of
 from app.domain.errors import SandboxError
 from app.domain.ports import Progress, Sandbox, SandboxRequest
 from app.sandbox.libvirt_host import LibvirtHost
+from app.sandbox.machine import Machine
 from app.sandbox.template import Template, TemplateStore
 
 _COMMAND_SECONDS = 60.0
@@ -37,7 +38,7 @@ class OurGuest:
     name: str
     host: LibvirtHost
     sandbox: Sandbox
-    folder: Path
+    machine: Machine
 
     async def run(self) -> None:
         """See ``Guest.run``."""
@@ -59,7 +60,7 @@ class OurGuest:
 
     def pid(self) -> int:
         """See ``Guest.pid``."""
-        return qemu_of(self.folder)
+        return qemu_of(self.machine.folder)
 
     async def end(self) -> None:
         """See ``Guest.end``."""
@@ -73,12 +74,13 @@ class OurGuest:
 
 
 class Ours:
-    """Machines of ``host``, whose templates are ``templates``; their folders are below ``machines``."""
+    """Machines of ``host``, as ``request`` wants them; its templates are ``templates``, its folders the next two."""
 
     def __init__(
-        self, host: LibvirtHost, templates: SwitchedTemplates, machines: Path, request: SandboxRequest
+        self, host: LibvirtHost, templates: SwitchedTemplates, machines: Path, sockets: Path, request: SandboxRequest
     ) -> None:
-        self._host, self._templates, self._machines, self._request = host, templates, machines, request
+        self._host, self._templates, self._request = host, templates, request
+        self._machines, self._sockets = machines, sockets
 
     async def boot(self, name: str, *, cold: bool) -> OurGuest:
         """See ``Side.boot``. Raises SandboxError when the machine came to be in another way than was asked for."""
@@ -87,4 +89,4 @@ class Ours:
         sandbox = await unbroken(self._host.ensure(request, lambda _: None))
         if sandbox.note.startswith("cold boot") != cold:
             raise SandboxError(f"{name} was to be {'booted' if cold else 'cloned'}: {sandbox.note}", operation="bench")
-        return OurGuest(name, self._host, sandbox, self._machines / name)
+        return OurGuest(name, self._host, sandbox, Machine(name, self._machines / name, self._sockets))

@@ -1,82 +1,88 @@
-"""QEMU started by hand: the command line that libvirt makes of our domain, without libvirt. Everything blocks.
-
-A clone only works when the devices are those of the machine the template was made from: a state that does not fit is
-refused by QEMU, so a difference to ``sandbox.domain_xml`` shows.
-"""
+"""QEMU started by hand: with the command line libvirt makes for our machines, without libvirt. Everything blocks."""
 
 from __future__ import annotations
 
 import contextlib
 import json
+import os
+import re
 import socket
 import subprocess
 import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from app.bench.processes import qemu_of
 from app.domain.errors import SandboxError
-from app.sandbox.domain_xml import CONTROL_PORT, SSH_PORT, DomainSpec, kernel_flags
 from app.sandbox.machine import Machine
 from app.sandbox.template import Template
 
 _SECONDS = 60.0
 _INTERVAL = 0.005
-_TRANSLATIONS_MIB = 256
 
 
-def command_line(spec: DomainSpec, monitor: Path) -> list[str]:
-    """QEMU's arguments for a machine without packs."""
-    emulated = spec.accelerator == "tcg"
-    line = [spec.emulator, "-name", spec.name, "-no-user-config", "-nodefaults", "-display", "none"]
-    line += ["-machine", f"{spec.machine},usb=off,dump-guest-core=off,memory-backend={'tm' if spec.ram else 'pc.ram'}"]
-    line += ["-accel", f"tcg,tb-size={_TRANSLATIONS_MIB}" if emulated else "kvm"]
-    line += ["-cpu", "Nehalem" if emulated else "host", "-smp", str(spec.cpus), "-m", str(spec.memory_mib)]
-    line += [*_memory(spec), "-overcommit", "mem-lock=off", "-rtc", "base=utc", "-no-shutdown", "-boot", "strict=on"]
-    line += ["-kernel", str(spec.kernel), "-initrd", str(spec.initramfs), "-append", kernel_flags(spec.accelerator)]
-    line += ["-device", "virtio-serial-pci,id=virtio-serial0,bus=pcie.0,addr=0x4"]
-    line += [*_disk("root", "qcow2", spec.disk, "0x3", ",bootindex=1"), *_disk("transfer", "raw", spec.transfer, "0x6")]
-    line += ["-chardev", f"{_listening('serial', spec.serial_socket)},logfile={spec.console_log},logappend=on"]
-    line += ["-device", "isa-serial,chardev=serial,id=serial0,index=0"]
-    for number, (name, path) in enumerate(((CONTROL_PORT, spec.control_socket), (SSH_PORT, spec.ssh_socket)), start=1):
-        line += ["-chardev", _listening(f"channel{number}", path)]
-        line += ["-device", f"virtserialport,bus=virtio-serial0.0,nr={number},chardev=channel{number},name={name}"]
-    line += ["-object", "rng-random,id=rng0,filename=/dev/urandom"]
-    line += ["-device", "virtio-rng-pci,rng=rng0,bus=pcie.0,addr=0x5"]
-    line += ["-chardev", _listening("monitor", monitor), "-mon", "chardev=monitor,mode=control"]
-    sandbox = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
-    return [*line, "-sandbox", sandbox, *(["-S", "-incoming", "defer"] if spec.ram else [])]
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """The command line of one of our machines: what raw QEMU is started with, libvirt's own plumbing apart."""
+
+    words: tuple[str, ...]
+    machine: Machine
+
+    @classmethod
+    def of(cls, machine: Machine) -> Pattern:
+        """Of a machine that runs. Raises SandboxError or OSError when it does not."""
+        command = Path(f"/proc/{qemu_of(machine.folder)}/cmdline").read_bytes()
+        return cls(tuple(os.fsdecode(word) for word in command.rstrip(b"\0").split(b"\0")), machine)
+
+    def command_line(self, machine: Machine, monitor: Path) -> list[str]:
+        """For another machine: its name, its files, sockets with names where libvirt hands over descriptors."""
+        sockets = {
+            "charmonitor": monitor,
+            "charserial0": machine.serial_socket,
+            "charchannel0": machine.control_socket,
+            "charchannel1": machine.ssh_socket,
+        }
+        line = [self.words[0]]
+        for option, value in _pairs(self.words[1:]):
+            if option in ("-add-fd", "-S") or '"secret"' in value:
+                continue
+            line += [option, *self._values(option, value, machine, sockets)]
+        return line
+
+    def _values(self, option: str, value: str, machine: Machine, sockets: Mapping[str, Path]) -> list[str]:
+        if option == "-name":
+            return [machine.name]
+        if option == "-uuid":
+            return [str(uuid.uuid4())]
+        if option == "-chardev":
+            path = sockets[value.split("id=", 1)[1].split(",", 1)[0]]
+            named = re.sub(r"\bfd=\d+", f"path={path}", value)
+            return [re.sub(r"logfile=[^,]+", f"logfile={machine.console_log}", named)]
+        return [value.replace(f"{self.machine.folder}/", f"{machine.folder}/")] if value else []
 
 
-def _memory(spec: DomainSpec) -> list[str]:
-    size = f"size={spec.memory_mib}M"
-    if spec.ram is None:
-        return ["-object", f"memory-backend-ram,id=pc.ram,{size}"]
-    return ["-object", f"memory-backend-file,id=tm,{size},mem-path={spec.ram.path},share=off"]
-
-
-def _disk(serial: str, kind: str, path: Path, address: str, more: str = "") -> list[str]:
-    # What libvirt names: buffered by the host, flushes obeyed, freed blocks given back.
-    cache = "cache.direct=off,cache.no-flush=off,discard=unmap"
-    file = f"driver=file,node-name={serial}-file,filename={path},{cache}"
-    drive = f"driver={kind},node-name={serial},file={serial}-file,{cache}"
-    device = f"virtio-blk-pci,bus=pcie.0,addr={address},drive={serial},serial={serial},write-cache=on{more}"
-    return ["-blockdev", file, "-blockdev", drive, "-device", device]
-
-
-def _listening(name: str, path: Path) -> str:
-    return f"socket,id={name},path={path},server=on,wait=off"
+def _pairs(words: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Options with their values; the value of a switch is empty."""
+    position = 0
+    while position < len(words):
+        plain = position + 1 == len(words) or words[position + 1].startswith("-")
+        yield words[position], "" if plain else words[position + 1]
+        position += 1 if plain else 2
 
 
 class RawQemu:
     """A QEMU process; of a clone, when it is made its state is there and it runs."""
 
-    def __init__(self, spec: DomainSpec, machine: Machine, template: Template | None) -> None:
+    def __init__(self, pattern: Pattern, machine: Machine, template: Template | None) -> None:
         self._monitor = machine.ssh_socket.with_suffix(".q")
         self._monitor.unlink(missing_ok=True)
         self._log = machine.folder / "qemu.log"
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                command_line(spec, self._monitor),
+                [*pattern.command_line(machine, self._monitor), *(["-S"] if template else [])],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

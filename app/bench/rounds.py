@@ -57,14 +57,14 @@ class Rounds:
 
     def __init__(self, plan: Plan, ours: Ours, floor: Floor, scratch: Path, progress: Progress) -> None:
         self._plan, self._scratch, self._progress = plan, scratch, progress
+        self._ours, self._floor = ours, floor
         self._sides: dict[SideName, Side] = {"ours": ours, "floor": floor}
         self._names = (f"bench-{number}" for number in itertools.count(1))
         self.measures = empty_measures(plan)
 
     async def run(self) -> None:
         """All of it."""
-        self._progress("making the template, if need be")
-        await (await self._sides["ours"].boot(next(self._names), cold=False)).end()
+        await self._rehearse()
         for number in range(self._plan.rounds):
             for side in _by_turns(number):
                 await self._one("cold", side, f"round {number + 1} of {self._plan.rounds}")
@@ -74,6 +74,15 @@ class Rounds:
             for side in _by_turns(number):
                 await self._crowd(count, side, f"round {number + 1} of {self._plan.crowd_rounds}")
         await self._connected()
+
+    async def _rehearse(self) -> None:
+        """Have the template, all files in the page cache, and the floor know how our machines are started."""
+        self._progress("one machine each way, unmeasured; the first time makes the template")
+        for cold in (False, True):
+            guest = await self._ours.boot(next(self._names), cold=cold)
+            await guest.run()
+            self._floor.learn(guest.machine, cold=cold)
+            await guest.end()
 
     async def _one(self, measure: str, side: SideName, words: str) -> None:
         seconds, guest = await self._first_command(side, cold=measure == "cold")

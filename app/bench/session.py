@@ -52,7 +52,7 @@ async def run_bench(plan: Plan, images: Path, home: Path, progress: Progress) ->
     request = SandboxRequest("", "", _IMAGE, (), 1, _MEMORY_MIB, _DISK_GIB, home / "no-door")
     templates = SwitchedTemplates(paths.images)
     async with _host(paths, builder, templates) as host:
-        ours = Ours(host, templates, paths.machines, request)
+        ours = Ours(host, templates, paths.machines, paths.machine_sockets, request)
         floor = Floor(home / "floor", paths.machine_sockets, image, lambda: _known(templates), request)
         rounds = Rounds(plan, ours, floor, home, progress)
         await rounds.run()

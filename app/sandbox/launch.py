@@ -202,7 +202,7 @@ def _boot_requirements(
     log = f"see {machine.console_log}"
     return [
         Requirement("the machine boots", control.wait_answering, log),
-        Requirement("it is itself", lambda s: control.request("personalise", s, **_identity(machine, request)), log),
+        Requirement("it is itself", lambda s: control.request("personalise", s, **identity(machine, request)), log),
         Requirement(f"SSH answers, port {DOOR_PORT} leads to its door", channel.connect, log),
         Requirement("its clock is right", lambda s: control.request("clock", s, time=time.time()), log),
     ]
@@ -233,7 +233,8 @@ def _limits(request: SandboxRequest) -> dict[str, object]:
     return {"processes": request.processes, "command_seconds": request.command_seconds}
 
 
-def _identity(machine: Machine, request: SandboxRequest) -> dict[str, object]:
+def identity(machine: Machine, request: SandboxRequest) -> dict[str, object]:
+    """What makes a machine itself: the fields of the control port's ``personalise``."""
     keys = machine.keys()
     return {
         "seed": secrets.token_hex(64),
