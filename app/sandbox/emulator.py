@@ -25,10 +25,10 @@ _DISK = "disk.qcow2"
 
 
 class Emulator:
-    """``folder`` is libvirt's, ``images`` what machines may read, ``sockets`` where their channels are."""
+    """``folder`` is libvirt's, ``images`` what all machines may read."""
 
-    def __init__(self, folder: Path, images: Sequence[Path], sockets: Path) -> None:
-        self._folder, self._images, self._sockets = folder, images, sockets
+    def __init__(self, folder: Path, images: Sequence[Path]) -> None:
+        self._folder, self._images = folder, images
         self._path = ""
         self._guard: Path | None = None
 
@@ -46,12 +46,15 @@ class Emulator:
         """Write the script; blocks. Raises HostError without QEMU, OSError when the folder cannot be written."""
         self._guard = compiled_guard(self._images[0])
         self._folder.mkdir(parents=True, exist_ok=True)
+        root = self._folder / "root"
+        root.mkdir(exist_ok=True)
         settings = {
             "emulator": inspect_qemu().path,
+            "root": str(root),
             "guard": str(self._guard or ""),
             "disk": _DISK,
-            "reads": [str(folder) for folder in self._images],
-            "writes": [str(self._sockets), str(self._folder / "lib")],
+            "reads": [*map(str, self._images), str(Path(inspect_qemu().path).parent)],
+            "writes": [],
         }
         noted = self._folder / "emulator.json"
         _write(noted, json.dumps(settings, indent=1) + "\n", 0o600)

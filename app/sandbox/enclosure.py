@@ -20,6 +20,8 @@ from typing import Any
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _SYS_CAPSET, _SYS_CREATE_RULESET, _SYS_ADD_RULE, _SYS_RESTRICT_SELF = 126, 444, 445, 446
+_CLONE_NEWNS, _MS_REC, _MS_BIND, _MS_PRIVATE, _MNT_DETACH = 0x20000, 16384, 4096, 1 << 18, 2
+_SYS_PIVOT_ROOT = 155
 _CLONE_NEWIPC, _CLONE_NEWUSER, _CLONE_NEWNET = 0x08000000, 0x10000000, 0x40000000
 _PR_SET_NO_NEW_PRIVS, _PR_CAPBSET_DROP = 38, 24
 _CAPABILITY_VERSION = 0x20080522
@@ -74,35 +76,52 @@ def values(words: Sequence[str], option: str) -> list[str]:
 def files_of(words: Sequence[str], settings: dict[str, Any]) -> tuple[set[str], set[str]]:
     """Paths the machine may read, and those it may write: its disks as they are attached, its folder, its sockets."""
     reads, writes = set(settings["reads"]), set(settings["writes"])
-    for option in values(words, "-blockdev"):
-        device = json.loads(option)
+    devices = [json.loads(option) for option in values(words, "-blockdev")]
+    written = {device.get("file") for device in devices if not device.get("read-only", False)}
+    for device in devices:
         if device.get("driver") == "file":
-            (reads if device.get("read-only") else writes).add(device["filename"])
-            if os.path.basename(device["filename"]) == settings["disk"]:
+            (writes if device.get("node-name") in written else reads).add(device["filename"])
+            if os.path.basename(device["filename"]) == settings["disk"] and device.get("node-name") in written:
                 writes.add(os.path.dirname(device["filename"]))
     for option in values(words, "-object"):
+        if option.startswith("{") and "file" in (secret := json.loads(option)):
+            writes.add(os.path.dirname(secret["file"]))  # what libvirt has for this machine alone
         if option.startswith("memory-backend-file,") and not (settings["guard"] and option.endswith(",share=off")):
             writes.add(option.partition("mem-path=")[2].rpartition(",share=")[0].replace(",,", ","))
     return reads, writes
 
 
-def enclose(settings: dict[str, Any], words: Sequence[str]) -> list[str]:
-    """All walls there are; the names of those that could not be put up."""
+def enclose(settings: dict[str, Any], words: Sequence[str]) -> None:
+    """Put up all walls there are; the log of QEMU tells of the others."""
     reads, writes = files_of(words, settings)
+    for name, why in put_up(settings["root"], reads, writes).items():
+        if why:
+            print(f"skerry: no wall of {name}: {why}", file=sys.stderr)
+
+
+def tried(root: str) -> dict[str, str]:
+    """Walls by their names, each with why it does not stand, or nothing. This process is behind them then."""
+    return put_up(root, set(), set())
+
+
+def put_up(root: str, reads: set[str], writes: set[str]) -> dict[str, str]:
+    """All walls in the order in which they can be built."""
     walls: dict[str, Callable[[], object]] = {
         "priority": yield_to_the_host,
         "namespaces": leave_namespaces,
+        "mounts": lambda: leave_the_rest_behind(root, [*_SYSTEM, *_DEVICES, *reads, *writes]),
         "privileges": drop_privileges,
         "files": lambda: restrict_files(reads, writes),
     }
-    missing = []
-    for name, put_up in walls.items():
+    found = {}
+    for name, build in walls.items():
         try:
-            put_up()
+            build()
         except OSError as error:
-            missing.append(name)
-            print(f"skerry: no wall of {name}: {error}", file=sys.stderr)  # into QEMU's log
-    return missing
+            found[name] = str(error)
+        else:
+            found[name] = ""
+    return found
 
 
 def yield_to_the_host() -> None:
@@ -120,6 +139,39 @@ def leave_namespaces() -> None:
     for name, text in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
         with open(f"/proc/self/{name}", "w", encoding="ascii") as file:
             file.write(text)
+
+
+def leave_the_rest_behind(root: str, paths: Iterable[str]) -> None:
+    """Into a tree at the folder ``root`` that holds these paths only. Needs ``leave_namespaces`` before.
+
+    No rule on files keeps a socket from being connected to, such as another machine's door or the desktop's bus; what
+    is out of sight cannot be.
+    """
+    _call(_LIBC.unshare(_CLONE_NEWNS))
+    _mount(None, "/", None, _MS_REC | _MS_PRIVATE)
+    _mount("skerry", root, "tmpfs", 0)
+    for path in sorted(set(paths)):
+        if os.path.lexists(path):
+            _bring(path, root + path)
+    os.chdir(root)
+    _call(_LIBC.syscall(_SYS_PIVOT_ROOT, b".", b"."))
+    _call(_LIBC.umount2(b".", _MNT_DETACH))
+    os.chdir("/")
+
+
+def _bring(path: str, target: str) -> None:
+    os.makedirs(os.path.dirname(target), exist_ok=True)
+    if os.path.islink(path):
+        os.symlink(os.readlink(path), target)
+        return
+    if not os.path.lexists(target):  # it is there when what holds it is
+        os.mkdir(target) if os.path.isdir(path) else os.close(os.open(target, os.O_CREAT | os.O_WRONLY))
+    _mount(path, target, None, _MS_BIND | _MS_REC)
+
+
+def _mount(source: str | None, target: str, kind: str | None, flags: int) -> None:
+    words = [word.encode("utf-8", "surrogateescape") if word else None for word in (source, target, kind)]
+    _call(_LIBC.mount(*words, ctypes.c_ulong(flags), None))
 
 
 def drop_privileges() -> None:

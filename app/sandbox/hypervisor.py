@@ -14,7 +14,7 @@ import os
 import pwd
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,7 @@ class Hypervisor:
         self._root = root
         self._libvirt: Any = None
         self._connection: Any = None
+        self._watches: list[int] = []
 
     def open(self) -> None:
         """Raises HostError naming what is missing, or that another process has the folder."""
@@ -69,6 +70,8 @@ class Hypervisor:
         """Let go; machines go on. Safe to repeat."""
         if self._connection is not None:
             with contextlib.suppress(self._libvirt.libvirtError):
+                while self._watches:
+                    self._connection.domainEventDeregisterAny(self._watches.pop())
                 self._connection.close()
             self._connection = None
 
@@ -133,6 +136,26 @@ class Hypervisor:
             raise SandboxError(f"QEMU: {found['error'].get('desc')}", operation=command)
         result: dict[str, Any] = found.get("return", {})
         return result
+
+    def meeting_place(self, name: str) -> Path:
+        """A folder with a short path that is this machine's alone and that its process sees too, for a socket."""
+        with self._translated("find the machine's folder"):
+            number = self._open().lookupByName(name).ID()
+        folder = next((self._root / "lib" / "qemu").glob(f"domain-{number}-*"), None)
+        if folder is None:
+            raise SandboxError(f"libvirt has no folder for {name}", operation="find the machine's folder")
+        return folder
+
+    def on_disk_full(self, stopped: Callable[[str], None]) -> None:
+        """From now on call ``stopped``, in a thread of libvirt's, with each machine that could not write."""
+
+        def heard(_: Any, domain: Any, _path: str, _alias: str, action: int, reason: str, _opaque: Any) -> None:
+            if action == self._libvirt.VIR_DOMAIN_EVENT_IO_ERROR_PAUSE and reason == "enospc":
+                stopped(domain.name())
+
+        with self._translated("watch disks"):
+            event = self._libvirt.VIR_DOMAIN_EVENT_ID_IO_ERROR_REASON
+            self._watches.append(self._open().domainEventRegisterAny(None, event, heard, None))
 
     def wait_gone(self, name: str, seconds: float) -> bool:
         """Wait for a machine that is powering itself off; false when it is still there."""

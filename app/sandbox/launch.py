@@ -122,7 +122,7 @@ class Launcher:
             sandbox.let_go()
         time.sleep(_HANG_UP_SECONDS)
         self.hypervisor.suspend(machine.name)
-        save_state(self.hypervisor, machine.name, machine.migration_socket, draft.state)
+        save_state(self.hypervisor, machine.name, draft.state)
 
     def _start(
         self,
@@ -147,7 +147,7 @@ class Launcher:
             if pid is not None:
                 note_process(machine.folder, pid)
             if template is not None and thaw:
-                load_state(self.hypervisor, request.name, machine.migration_socket, template.state)
+                load_state(self.hypervisor, request.name, template.state)
                 self.hypervisor.resume(request.name)
             control, channel = _channels(machine, request, self.notices)
             sandbox = self._sandbox(machine, note, control, channel)

@@ -11,6 +11,7 @@ from app.domain.errors import HostError, SandboxError
 from app.domain.ports import Notify, Progress, Sandbox, SandboxRequest, unheard
 from app.sandbox.control_port import ControlPort
 from app.sandbox.emulator import Emulator
+from app.sandbox.host_disk import HostDiskWatch
 from app.sandbox.hypervisor import Hypervisor
 from app.sandbox.image import ImageBuilder
 from app.sandbox.launch import ANSWER_SECONDS, Launcher
@@ -50,10 +51,11 @@ class LibvirtHost:
         self._hypervisor = Hypervisor(libvirt_root)
         self._notices = Notices()
         store = templates if isinstance(templates, TemplateStore) else TemplateStore(templates or images.folder)
-        self._emulator = Emulator(libvirt_root, [images.folder, store.folder], sockets)
+        self._emulator = Emulator(libvirt_root, [images.folder, store.folder])
         self._launcher = Launcher(
             self._hypervisor, images, packs, quiesce_seconds, store, self._notices, self._emulator
         )
+        self._disk_watch = HostDiskWatch(self._hypervisor, machines, self._notices.tell)
         self._locks: dict[str, asyncio.Lock] = {}
         self._open: dict[str, LibvirtSandbox] = {}
 
@@ -97,6 +99,7 @@ class LibvirtHost:
             folder.chmod(0o700)
         self._emulator.prepare()
         self._hypervisor.open()
+        self._disk_watch.start()
 
     def _ensure(self, request: SandboxRequest, progress: Progress) -> LibvirtSandbox:
         machine = self._machine(request.name)
@@ -141,6 +144,7 @@ class LibvirtHost:
     def _close(self) -> None:
         for name in list(self._open):
             self._let_go(name)
+        self._disk_watch.close()
         self._hypervisor.close()
 
     def _let_go(self, name: str) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,8 +124,18 @@ class Machine:
         """Stale sockets of a machine that ended without us; a console log that grew too long."""
         for path in (self.control_socket, self.ssh_socket, self.serial_socket, self.migration_socket):
             path.unlink(missing_ok=True)
-        if self.console_log.exists() and self.console_log.stat().st_size > _LOG_LIMIT:
-            self.console_log.unlink()
+        self.trim_console()
+
+    def trim_console(self) -> bool:
+        """Empty the console's log when it is longer than 4 MiB; true when it was. QEMU goes on writing at its end.
+
+        To be called now and then while the machine runs: what is in it can write for ever.
+        """
+        with contextlib.suppress(FileNotFoundError):
+            if self.console_log.stat().st_size > _LOG_LIMIT:
+                os.truncate(self.console_log, 0)
+                return True
+        return False
 
     def remove(self) -> None:
         """Disk, keys, sockets: all gone."""

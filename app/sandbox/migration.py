@@ -16,15 +16,14 @@ from app.sandbox.hypervisor import Hypervisor
 
 _SECONDS = 60.0
 _INTERVAL = 0.01
+_SOCKET = "state.s"  # the walls around QEMU leave it no other folder for one
 _BANDWIDTH = 1 << 40  # bytes a second: as fast as it goes
 _FAILED = ("failed", "cancelled")
 
 
-def save_state(hypervisor: Hypervisor, name: str, meeting: Path, state: Path) -> None:
-    """Write the state of a paused machine with shared RAM; ``meeting`` is where the socket may be.
-
-    Raises SandboxError or OSError.
-    """
+def save_state(hypervisor: Hypervisor, name: str, state: Path) -> None:
+    """Write the state of a paused machine with shared RAM. Raises SandboxError or OSError."""
+    meeting = hypervisor.meeting_place(name) / _SOCKET
     _ignore_shared_ram(hypervisor, name)
     hypervisor.monitor(name, "migrate-set-parameters", {"max-bandwidth": _BANDWIDTH})
     meeting.unlink(missing_ok=True)
@@ -40,11 +39,12 @@ def save_state(hypervisor: Hypervisor, name: str, meeting: Path, state: Path) ->
         meeting.unlink()
 
 
-def load_state(hypervisor: Hypervisor, name: str, meeting: Path, state: Path) -> None:
+def load_state(hypervisor: Hypervisor, name: str, state: Path) -> None:
     """Give a machine that waits for it its state; it is paused afterwards.
 
     Raises SandboxError or OSError; the machine may have ended then.
     """
+    meeting = hypervisor.meeting_place(name) / _SOCKET
     meeting.unlink(missing_ok=True)
     _ignore_shared_ram(hypervisor, name)
     hypervisor.monitor(name, "migrate-incoming", {"uri": f"unix:{meeting}"})

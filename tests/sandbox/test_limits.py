@@ -45,7 +45,7 @@ async def until(condition: Callable[[], bool], seconds: float = _SECONDS) -> Non
 
 
 async def test_a_fork_bomb_meets_its_limit_and_can_be_ended(pair: Pair) -> None:
-    bomb = asyncio.ensure_future(pair.one.run("b() { b | b & }; b; sleep 60", timeout=12, output_limit=1000))
+    bomb = asyncio.ensure_future(pair.one.run("b() { b | b & }; b; sleep 60", timeout=6, output_limit=1000))
     said = await notice(pair, "processes")
     assert "200 processes" in said.detail
     begun = time.monotonic()
