@@ -175,10 +175,7 @@ class Sandbox(Protocol):
         """Copy a file of the host, however large, to ``path``; it belongs to the agent. Raises SandboxError."""
 
     async def receive_file(self, path: str, destination: Path, *, limit: int) -> int:
-        """Copy a file of the machine, however large, out to ``destination``; returns its size.
-
-        Raises SandboxError when it is not there or has more than ``limit`` bytes. What comes is hostile.
-        """
+        """Copy a file of the machine out; its size. Raises SandboxError without one, or above ``limit`` bytes."""
 
     async def push_workspace(self, source: Path) -> int:
         """Copy a host folder into /workspace; returns the number of files."""

@@ -149,9 +149,9 @@ class LibvirtSandbox:
 
     async def _size_of(self, path: str, limit: int) -> int:
         """Raises SandboxError when there is no such file, or it is larger than ``limit`` bytes."""
-        result = await self._shell.run(
-            Job(f"stat -Lc %s -- {shlex.quote(path)}", user="root"), _ANSWER_SECONDS, None, 64
-        )
+        place = shlex.quote(path)
+        asking = Job(f"test -f {place} && stat -Lc %s -- {place}", user="root")
+        result = await self._shell.run(asking, _ANSWER_SECONDS, None, 64)
         words = result.output.strip()
         if result.exit_status != 0 or not words.isdigit():
             raise SandboxError(f"{path} is not there", operation="receive a file")

@@ -23,7 +23,7 @@ import paramiko
 from app.domain.errors import ConfigError, HostError, SandboxError
 from app.domain.ports import GuestUser
 from app.sandbox.host_tools import require_space
-from app.sandbox.jobs import Job, Jobs, channel_errors
+from app.sandbox.jobs import Job, Jobs, StartedJob, channel_errors
 from app.sandbox.machine import TRANSFER_BYTES
 from app.sandbox.ssh_io import end_input, receive, send
 
@@ -86,8 +86,10 @@ class TransferDisk:
 class Transfer:
     """How a workspace or a file goes in and out. A transfer of less than ``cross_over`` bytes goes over SSH."""
 
-    def __init__(self, jobs: Jobs, disk: TransferDisk | None = None, cross_over: int = CROSS_OVER) -> None:
-        self._jobs, self._disk, self._cross_over = jobs, disk, cross_over
+    def __init__(
+        self, jobs: Jobs, disk: TransferDisk | None = None, cross_over: int = CROSS_OVER, seconds: float = SECONDS
+    ) -> None:
+        self._jobs, self._disk, self._cross_over, self._seconds = jobs, disk, cross_over, seconds
 
     def send(self, command: str, size: int, write: Callable[[IO[bytes]], T], *, user: GuestUser = "agent") -> T:
         """Run ``command`` in /workspace; its input is what ``write`` writes, with zeros behind it perhaps.
@@ -97,7 +99,7 @@ class Transfer:
         disk = self._disk_for(size)
         if disk is None:
             return self._send_over_ssh(command, write, user)
-        with disk.claimed() as descriptor:
+        with disk.claimed(self._seconds) as descriptor:
             require_space(disk.folder, size + _SPACE_LEFT, "copy to the machine")
             file = _Bounded(descriptor, disk.size)
             with io.BufferedWriter(file, _PIECE) as stream:
@@ -119,7 +121,7 @@ class Transfer:
             with self._receive_over_ssh(command, user) as read:
                 yield read
             return
-        with disk.claimed() as descriptor:
+        with disk.claimed(self._seconds) as descriptor:
             writing = "dd of=$disk bs=1M iflag=fullblock oflag=direct conv=fsync,notrunc status=none"
             self._run(f"{_FIND_DISK}{_as(user, command)} | {writing}", "copy from the machine", ignored=None)
             with open(descriptor, "rb", closefd=False, buffering=0) as file:
@@ -141,9 +143,9 @@ class Transfer:
         """``ignored``: exit statuses that mean nothing; None: all but that of a missing disk."""
         started, output = self._jobs.start(Job(command, user="root")), bytearray()
         end_input(started.channel)
-        ended = self._jobs.collect(started, lambda _, piece: _keep(output, piece), SECONDS, threading.Event())
+        ended = self._jobs.collect(started, lambda _, piece: _keep(output, piece), self._seconds, threading.Event())
         if ended.timed_out:
-            raise SandboxError(f"it took longer than {SECONDS:.0f} seconds", operation=operation)
+            raise SandboxError(f"it took longer than {self._seconds:.0f} seconds", operation=operation)
         if ended.status == _NO_DISK:
             raise SandboxError("the machine does not see its transfer disk", operation=operation)
         if ended.status != 0 and ignored is not None and ended.status not in ignored:
@@ -151,11 +153,11 @@ class Transfer:
 
     def _send_over_ssh(self, command: str, write: Callable[[IO[bytes]], T], user: GuestUser) -> T:
         started, output = self._jobs.start(Job(command, user=user)), bytearray()
-        with channel_errors("copy to the machine"), _hung_up_after(started.channel, SECONDS):
+        with self._ended_unless_whole(started), _hung_up_after(started.channel, self._seconds):
             with io.BufferedWriter(_ChannelFile(started.channel), 2**18) as file:
                 result = write(file)
             end_input(started.channel)
-        ended = self._jobs.collect(started, lambda _, piece: _keep(output, piece), SECONDS, threading.Event())
+        ended = self._jobs.collect(started, lambda _, piece: _keep(output, piece), self._seconds, threading.Event())
         if ended.status != 0:
             words = _words(output, ended.status)
             raise SandboxError(f"the machine could not take it: {words}", operation="copy to the machine")
@@ -164,21 +166,27 @@ class Transfer:
     @contextlib.contextmanager
     def _receive_over_ssh(self, command: str, user: GuestUser) -> Iterator[Read]:
         started = self._jobs.start(Job(command, user=user))
-        channel, whole = started.channel, False
+        channel = started.channel
 
         def read(count: int) -> bytes:
             with channel_errors("copy from the machine"):
                 return receive(channel, count)
 
+        with self._ended_unless_whole(started), contextlib.closing(channel), _hung_up_after(channel, self._seconds):
+            end_input(channel)
+            yield read
+
+    @contextlib.contextmanager
+    def _ended_unless_whole(self, started: StartedJob) -> Iterator[None]:
+        """What it runs may go on without end, when we have had enough of it."""
         try:
-            with contextlib.closing(channel), _hung_up_after(channel, SECONDS):
-                end_input(channel)
-                yield read
-            whole = True
-        finally:
-            if not whole:  # it may write without end
-                with contextlib.suppress(SandboxError):
-                    self._jobs.kill(started.name, 0.5)
+            with channel_errors("copy"):
+                yield
+        except BaseException:
+            started.channel.close()
+            with contextlib.suppress(SandboxError):
+                self._jobs.kill(started.name, 0.5)
+            raise
 
 
 class _Bounded(io.RawIOBase):
@@ -255,7 +263,7 @@ def _empty(descriptor: int, size: int) -> None:
     if os.fstat(descriptor).st_blocks == 0:
         return
     libc = ctypes.CDLL(None, use_errno=True)
-    whole = max(size, os.fstat(descriptor).st_size)
+    whole = max(size, os.fstat(descriptor).st_size) + _PIECE  # the last block too
     if libc.fallocate(descriptor, _PUNCH_HOLE_KEEP_SIZE, ctypes.c_int64(0), ctypes.c_int64(whole)) != 0:
         reason = os.strerror(ctypes.get_errno())
         hint = "keep Skerry's state on a file system with sparse files, such as ext4, xfs or btrfs"

@@ -85,8 +85,12 @@ class Workspace:
         if changed:
             # What a crash leaves half done is known as ours, whether old or new.
             manifest.keep({path: [*looks, *manifest.look(path)] for path, looks in known.items()})
-            fetched = self._fetch(tree, changed, refusals)
-        manifest.keep({**known, **{path: [look] for path, look in fetched.items()}})
+            try:
+                self._fetch(tree, changed, fetched, refusals)
+            finally:
+                manifest.keep({**known, **{path: [look] for path, look in fetched.items()}})
+        else:
+            manifest.keep(known)
         return MirrorReport(len(fetched), sum(size for size, _ in fetched.values()), removed, refusals.report())
 
     def _list(self) -> Listing:
@@ -142,11 +146,11 @@ class Workspace:
                     total += entry.size
         return kept
 
-    def _fetch(self, tree: Tree, changed: list[Entry], refusals: Refusals) -> dict[str, Look]:
+    def _fetch(self, tree: Tree, changed: list[Entry], fetched: dict[str, Look], refusals: Refusals) -> None:
+        """Adds to ``fetched`` what has come out, also when the rest fails. Raises SandboxError."""
         wanted = {entry.raw: entry for entry in changed}
         self._jobs.feed(Job(f"cat > {_WANTED}", cwd="/", user="root"), b"".join(raw + b"\0" for raw in wanted))
         limit = sum(entry.size for entry in changed) + 2**20 + _HEADERS * len(changed)
-        fetched: dict[str, Look] = {}
         with self._transfer.receive(_TAR_OUT, limit - 2**20) as read:
             for member in read_members(read, limit):
                 entry = wanted.pop(member.name, None)
@@ -156,7 +160,6 @@ class Workspace:
                     fetched["/".join(entry.parts)] = (member.size, entry.mtime_ns)
         for raw in wanted:
             refusals.add(raw, "it vanished, or could not be read, when it was to come out")
-        return fetched
 
 
 class _Enough(Exception):

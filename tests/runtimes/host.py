@@ -151,6 +151,12 @@ class HostSandbox:
     ) -> CommandResult:
         raise NotImplementedError("runtimes run their programs with open_process")
 
+    async def send_file(self, source: Path, path: str) -> None:
+        raise NotImplementedError
+
+    async def receive_file(self, path: str, destination: Path, *, limit: int) -> int:
+        raise NotImplementedError
+
     async def push_workspace(self, source: Path) -> int:
         raise NotImplementedError
 
