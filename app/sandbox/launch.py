@@ -138,6 +138,7 @@ class Launcher:
         """Boot it, or thaw ``template``; one that is not yet ``frozen`` is booted with its RAM in the template."""
         thaw = template is not None and frozen
         ram = None if template is None else RamFile(template.ram, clone=frozen)
+        machine.note_packs([pack.folder for pack in packs])
         machine.clear_sockets()
         machine.empty_transfer()
         progress(f"{request.name}: {'restoring' if thaw else 'starting'} the machine{_without_kvm()}")

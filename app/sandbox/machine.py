@@ -9,6 +9,7 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from app.domain.errors import SandboxError
 from app.sandbox.disk_image import make_overlay
@@ -16,6 +17,7 @@ from app.sandbox.host_tools import require_space
 from app.sandbox.image import Image
 from app.sandbox.keys import MachineKeys, load_or_make_keys
 
+DISK, RECORD = "disk.qcow2", "machine.json"
 TRANSFER_BYTES = 4 * 2**30
 """Size of the transfer disk as the machine sees it."""
 _SPACE_NEEDED = 2**30
@@ -33,7 +35,7 @@ class Machine:
     @property
     def disk(self) -> Path:
         """The overlay: all the machine ever wrote."""
-        return self.folder / "disk.qcow2"
+        return self.folder / DISK
 
     @property
     def console_log(self) -> Path:
@@ -94,7 +96,7 @@ class Machine:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         require_space(self.folder, _SPACE_NEEDED, "make the machine")
         record = {"name": self.name, "image": image.name, "key": image.key, "folder": str(image.folder)}
-        (self.folder / "machine.json").write_text(json.dumps(record) + "\n", "utf-8")
+        self._write_record(record)
         draft = self.folder / "disk.new"
         if template_disk is None:
             make_overlay(image.rootfs, draft, disk_gib)
@@ -104,15 +106,18 @@ class Machine:
 
     def image(self) -> Image:
         """The image its disk stands on, whatever today's recipe is. Raises SandboxError when that is gone."""
-        try:
-            record = json.loads((self.folder / "machine.json").read_text("utf-8"))
-            image = Image(record["image"], record["key"], Path(record["folder"]), 0)
-        except (OSError, ValueError, KeyError) as error:
-            raise SandboxError(f"the record of machine {self.name} cannot be read", operation="start") from error
+        record = self._record()
+        image = Image(record["image"], record["key"], Path(record["folder"]), 0)
         if not image.rootfs.exists():
             hint = "the machine must be destroyed and made again; its mirrored workspace is safe"
             raise SandboxError(f"the image of machine {self.name} is gone", operation="start", hint=hint)
         return image
+
+    def note_packs(self, folders: list[Path]) -> None:
+        """Write down what packs it is about to be started with. Raises SandboxError."""
+        record, packs = self._record(), [str(folder) for folder in folders]
+        if record.get("packs") != packs:
+            self._write_record({**record, "packs": packs})
 
     def empty_transfer(self) -> None:
         """Give back to the host what the transfer disk takes; made when missing."""
@@ -141,6 +146,20 @@ class Machine:
         """Disk, keys, sockets: all gone."""
         self.clear_sockets()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _record(self) -> dict[str, Any]:
+        try:
+            record = json.loads((self.folder / RECORD).read_text("utf-8"))
+            if isinstance(record, dict) and all(isinstance(record[name], str) for name in ("image", "key", "folder")):
+                return record
+        except (OSError, ValueError, KeyError):
+            pass
+        raise SandboxError(f"the record of machine {self.name} cannot be read", operation="start")
+
+    def _write_record(self, record: dict[str, Any]) -> None:
+        draft = self.folder / f"{RECORD}.new"
+        draft.write_text(json.dumps(record) + "\n", "utf-8")
+        draft.replace(self.folder / RECORD)
 
     @property
     def _short(self) -> str:
