@@ -171,7 +171,10 @@ def _pieces(
     waiting, last = select.poll(), time.monotonic()
     waiting.register(channel.fileno(), select.POLLIN)
     while True:
-        waiting.poll(_TICK * 1000)
+        if channel.eof_received:  # the descriptor is readable for ever
+            channel.status_event.wait(_TICK)
+        else:
+            waiting.poll(_TICK * 1000)
         while channel.recv_ready():
             yield "stdout", receive(channel, _PIECE)
             last = time.monotonic()
