@@ -24,7 +24,7 @@ class Person:
         self.terminal = terminal
         self.seen = ""
 
-    async def sees(self, words: str, seconds: float = 30) -> str:
+    async def sees(self, words: str, seconds: float = 60) -> str:
         """What came until ``words`` did; what comes after them is kept for the next look."""
         async with asyncio.timeout(seconds):
             while words not in self.seen:
