@@ -28,7 +28,7 @@ _DRAIN_SECONDS = 1.0
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 Kind = Literal["c", "p", "t"]
 """A command that ends by itself, a program that stays, or a person's terminal."""
-_PING_SECONDS = 5.0
+_PING_SECONDS = 15.0
 
 
 @dataclass(frozen=True, slots=True)
