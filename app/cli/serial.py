@@ -8,7 +8,7 @@ import select
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from io import BufferedReader
 from pathlib import Path
 
@@ -40,7 +40,7 @@ def show_log(machine: Machine, agent: str, *, follow: bool) -> None:
         raise NotFound(
             f"the machine of {agent} has said nothing yet", operation="console", hint="start the team with 'skerry run'"
         )
-    for line in _lines(machine.console_log, follow=follow):
+    for line in log_lines(machine.console_log, follow=follow):
         say(plain(line.decode("utf-8", "replace")))
 
 
@@ -78,7 +78,7 @@ def _carry(port: socket.socket) -> bool:
                 return True
 
 
-def _lines(path: Path, *, follow: bool) -> Iterator[bytes]:
+def log_lines(path: Path, *, follow: bool) -> Generator[bytes, None, None]:
     """Lines, very long ones in pieces; goes on in a file that has taken the old one's place."""
     begun = b""
     with contextlib.ExitStack() as stack:

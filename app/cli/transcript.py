@@ -14,6 +14,7 @@ from app.cli.place import ProjectOption
 from app.cli.story import NORMAL, WHOLE, story_lines
 from app.config import Paths
 from app.domain.board import Board
+from app.domain.errors import ConfigError
 from app.domain.events import Event, RunStarted, TurnStarted
 from app.store.journal import JournalReader
 
@@ -42,6 +43,8 @@ def show_console(
     loaded, board, paths = open_board(project)
     loaded.fleet.agent(agent)
     if serial or interactive:
+        if full or as_json:
+            raise ConfigError("the serial port has no --full or --json", operation="console", hint="leave them out")
         _show_serial(paths, loaded.fleet_id, agent, interactive=interactive, follow=follow)
         return
     told = _tell_facts(paths, board, agent, _show_json if as_json else _show_story(full), follow=follow)

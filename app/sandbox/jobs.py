@@ -28,7 +28,7 @@ _DRAIN_SECONDS = 1.0
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 Kind = Literal["c", "p", "t"]
 """A command that ends by itself, a program that stays, or a person's terminal."""
-_PING_SECONDS = 5.0
+_PING_SECONDS = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +171,10 @@ def _pieces(
     waiting, last = select.poll(), time.monotonic()
     waiting.register(channel.fileno(), select.POLLIN)
     while True:
-        waiting.poll(_TICK * 1000)
+        if channel.eof_received:  # the descriptor is readable for ever
+            channel.status_event.wait(_TICK)
+        else:
+            waiting.poll(_TICK * 1000)
         while channel.recv_ready():
             yield "stdout", receive(channel, _PIECE)
             last = time.monotonic()

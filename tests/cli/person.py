@@ -39,7 +39,7 @@ class Person:
     def types(self, keys: str) -> None:
         os.write(self._keys, keys.encode())
 
-    def sees(self, words: str, seconds: float = 30) -> str:
+    def sees(self, words: str, seconds: float = 60) -> str:
         """What came until ``words`` did."""
         end = time.monotonic() + seconds
         while words not in self.seen:
@@ -47,7 +47,7 @@ class Person:
         found, _, self.seen = self.seen.partition(words)
         return found + words
 
-    def ends(self, seconds: float = 30) -> int:
+    def ends(self, seconds: float = 60) -> int:
         """Its exit status; what is left on the screen is in ``seen``."""
         end = time.monotonic() + seconds
         while self.process.poll() is None:

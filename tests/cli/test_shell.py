@@ -17,6 +17,7 @@ import pytest
 
 from app.activities.crew import machine_name
 from app.cli.raw_terminal import RESET
+from app.cli.serial import log_lines
 from app.config import Paths, load_project
 from tests.cli.conftest import PROJECT, Skerry
 from tests.cli.person import Person
@@ -90,6 +91,7 @@ def test_without_an_engine_or_an_agent(story: Story, skerry: Skerry) -> None:
     assert skerry("shell", "dev-agnt").complained(1, "did you mean dev-agent?")
     assert skerry("console", "dev-agent", "--serial").complained(1, "has said nothing yet")
     assert skerry("console", "dev-agent", "--serial", "-i").complained(2, "needs a terminal")
+    assert skerry("console", "dev-agent", "--serial", "--json").complained(2, "no --full or --json")
 
 
 def test_a_hostile_log_cannot_steer_a_terminal(story: Story, skerry: Skerry, paths: Paths) -> None:
@@ -100,6 +102,20 @@ def test_a_hostile_log_cannot_steer_a_terminal(story: Story, skerry: Skerry, pat
     assert [char for char in shown if not (char.isprintable() or char == "\n")] == []
     assert shown.startswith("boots\nred")
     assert shown.endswith("x\nend\n")
+
+
+def test_a_log_is_followed_into_the_file_that_takes_its_place(tmp_path: Path) -> None:
+    log = tmp_path / "console.log"
+    log.write_bytes(b"one\r\ntw")
+    lines = log_lines(log, follow=True)
+    assert next(lines) == b"one"
+    with log.open("ab") as more:
+        more.write(b"o\n")
+    assert next(lines) == b"two"
+    log.unlink()
+    log.write_bytes(b"three\n")
+    assert next(lines) == b"three"
+    lines.close()
 
 
 @pytest.mark.vm

@@ -24,7 +24,7 @@ class Person:
         self.terminal = terminal
         self.seen = ""
 
-    async def sees(self, words: str, seconds: float = 30) -> str:
+    async def sees(self, words: str, seconds: float = 60) -> str:
         """What came until ``words`` did; what comes after them is kept for the next look."""
         async with asyncio.timeout(seconds):
             while words not in self.seen:
@@ -115,8 +115,8 @@ async def test_hanging_up_ends_what_runs_there_and_nobody_waits_for_it(bench: Be
         assert await bench.sandbox.quiesce(2), "a person's terminal is no command of the agent"
 
     async def gone() -> bool:
-        result = await bench.sandbox.run("pgrep -f 'sleep [4]321' || ls /sys/fs/cgroup/jobs | grep ^t-", timeout=30)
-        return result.output == b""
+        left = "pgrep -f 'sleep [4]321'; ls /sys/fs/cgroup/jobs /dev/pts | grep -E '^t-|^[0-9]'"
+        return (await bench.sandbox.run(left, timeout=30)).output == b""
 
     await until(gone)
 
