@@ -31,7 +31,7 @@ class Measure:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What ``value`` must not exceed; both None-safe: what was not measured is not met."""
+    """What ``value`` must not exceed; what was not measured (None) is not met."""
 
     name: str
     limit: float
@@ -54,7 +54,7 @@ class Report:
     @property
     def ratios(self) -> dict[str, float | None]:
         """By the names of the acceptance criteria; None for what was not measured."""
-        cold, warm, six = (self.measures[name] for name in ("cold", "warm", "at_once_6"))
+        cold, warm, six = (self.measures.get(name, Measure("")) for name in ("cold", "warm", "at_once_6"))
         return {
             "warm_to_cold": _ratio(warm.ours, cold.ours),
             "warm_to_raw": warm.ratio,

@@ -16,12 +16,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from app.domain.errors import HostError, SandboxError
 from app.sandbox.libvirt_api import INSTALL, load_libvirt
 from app.sandbox.reaper import become_subreaper, reap_when_ended, reaping
 
+DomainState = Literal["ended", "running", "paused"]
 _ROOT_CONF = """\
 user = "root"
 group = "root"
@@ -80,24 +81,40 @@ class Hypervisor:
         with self._translated("list machines"):
             return sorted(domain.name() for domain in self._open().listAllDomains())
 
-    def is_running(self, name: str) -> bool:
-        """Whether the machine runs; one that is paused or shutting down does not."""
+    def state(self, name: str) -> DomainState:
+        """What the machine is doing; one that is shutting down has ended."""
         domain = self._find(name)
         if domain is None:
-            return False
+            return "ended"
         try:
-            return bool(domain.state()[0] == self._libvirt.VIR_DOMAIN_RUNNING)
+            found = domain.state()[0]
         except self._libvirt.libvirtError:
-            return False  # it ended between the two questions
+            return "ended"  # between the two questions
+        if found == self._libvirt.VIR_DOMAIN_RUNNING:
+            return "running"
+        return "paused" if found == self._libvirt.VIR_DOMAIN_PAUSED else "ended"
+
+    def is_alive(self, name: str) -> bool:
+        """Whether the machine is there, running or paused."""
+        return self.state(name) != "ended"
 
     def create(self, xml: str, *, paused: bool = False) -> int | None:
         """Start a machine, ``paused`` if need be; returns its process. When it ends, libvirt forgets it."""
         with self._translated("start the machine"), reaping():
             flags = self._libvirt.VIR_DOMAIN_START_PAUSED if paused else 0
             name = self._open().createXML(xml, flags).name()
-        if (pid := self.pid(name)) is not None:
-            reap_when_ended(pid)
-        return pid
+        return self._watched_pid(name)
+
+    def restore(self, name: str, path: Path) -> int | None:
+        """Bring back what ``save`` wrote, paused; returns its process."""
+        with self._translated("restore the machine"), reaping():
+            self._open().restoreFlags(str(path), None, self._libvirt.VIR_DOMAIN_SAVE_PAUSED)
+        return self._watched_pid(name)
+
+    def save(self, name: str, path: Path) -> None:
+        """Write all of the machine's memory and state to ``path`` and end it."""
+        with self._translated("save the machine"), reaping():
+            self._open().lookupByName(name).save(str(path))
 
     def destroy(self, name: str) -> None:
         """Pull the plug and wait until the process is gone. No error when there is none."""
@@ -112,9 +129,9 @@ class Hypervisor:
                 if error.get_error_code() not in gone:
                     raise
 
-    def suspend(self, name: str) -> None:
+    def pause(self, name: str) -> None:
         """Stop its processors."""
-        with self._translated("suspend the machine"):
+        with self._translated("pause the machine"):
             self._open().lookupByName(name).suspend()
 
     def resume(self, name: str) -> None:
@@ -171,6 +188,23 @@ class Hypervisor:
         with contextlib.suppress(OSError, ValueError):
             return int((self._root / "run" / "qemu" / f"{name}.pid").read_text("utf-8").strip())
         return None
+
+    def forget(self, name: str) -> None:
+        """Remove what libvirt leaves of a machine that has ended."""
+        self.log(name).unlink(missing_ok=True)
+
+    def logs(self) -> list[Path]:
+        """libvirt's logs, one for each machine that ever ran."""
+        return sorted(self.log("x").parent.glob("*.log"))
+
+    def log(self, name: str) -> Path:
+        """What QEMU and libvirt said of one machine."""
+        return self._root / "log" / "qemu" / f"{name}.log"
+
+    def _watched_pid(self, name: str) -> int | None:
+        if (pid := self.pid(name)) is not None:
+            reap_when_ended(pid)
+        return pid
 
     def _prepare(self) -> None:
         if len(str(self._root) + _LONGEST_SOCKET) > _SOCKET_PATH_LIMIT:

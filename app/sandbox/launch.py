@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import secrets
 import time
-import uuid
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from app.sandbox.qemu import inspect_qemu
 from app.sandbox.readiness import Requirement, meet
 from app.sandbox.sandbox import LibvirtSandbox
 from app.sandbox.strays import note_process
+from app.sandbox.suspension import forget_saved_memory, load_from_disk, wake
 from app.sandbox.template import WARM_UP, WARM_UP_SECONDS, Template, TemplateStore, template_key
 from app.sandbox.transfer import TransferDisk
 
@@ -66,28 +67,60 @@ class Launcher:
         sandbox = self._sandbox(machine, "adopted", control, channel)
         return _ready(sandbox, requirements, _BOOT_SECONDS + wait, progress)
 
-    def boot(self, machine: Machine, request: SandboxRequest, progress: Progress) -> LibvirtSandbox:
-        """Start it on its own disk; one without a disk is cloned from a template, or boots a fresh disk."""
+    def boot(self, machine: Machine, request: SandboxRequest, progress: Progress, why: str = "") -> LibvirtSandbox:
+        """A suspended machine goes on, one with a disk starts on it, else it is cloned, or boots a fresh disk.
+
+        ``why`` says what became of the machine that was there before.
+        """
+        if machine.exists and machine.saved_memory.exists():
+            try:
+                return self._go_on(machine, request, progress)
+            except (SkerryError, OSError) as error:
+                log.warning("%s could not go on from its saved memory", request.name, exc_info=True)
+                why = f"its saved memory could not be used: {_words(error)}"
         packs = [self.packs.ensure(name, progress) for name in request.packs]
+        if machine.stage == "making":
+            machine.disk.unlink(missing_ok=True)
         if machine.exists:
-            return self._start(machine, request, packs, "started on its own disk", progress)
+            return self._start(machine, request, packs, _own_disk(machine, why), progress)
+        return self._first_start(machine, request, packs, progress)
+
+    def _first_start(
+        self, machine: Machine, request: SandboxRequest, packs: list[Pack], progress: Progress
+    ) -> LibvirtSandbox:
         image = self.images.ensure(request.image, progress)
         try:
             return self._clone(machine, request, image, packs, progress)
         except (SkerryError, OSError) as error:
             log.warning("%s could not be restored from a template", request.name, exc_info=True)
-            note = f"cold boot: {error.message if isinstance(error, SkerryError) else error}"
+            note = f"cold boot: {_words(error)}"
             machine.disk.unlink(missing_ok=True)
         machine.make(image, request.disk_gib)
         return self._start(machine, request, packs, note, progress)
+
+    def _go_on(self, machine: Machine, request: SandboxRequest, progress: Progress) -> LibvirtSandbox:
+        """Its packs and its template are those it was started with, whatever is wanted today."""
+        progress(f"{request.name}: resuming the machine from disk")
+        try:
+            load_from_disk(self.hypervisor, machine)
+            wake(self.hypervisor, machine)
+            return self._greet(machine, request, "resumed from disk", _THAW_SECONDS, progress)
+        except (SandboxError, OSError):
+            self.hypervisor.destroy(request.name)
+            raise
 
     def _clone(
         self, machine: Machine, request: SandboxRequest, image: Image, packs: list[Pack], progress: Progress
     ) -> LibvirtSandbox:
         template = self._template(machine.sockets, request, image, packs, progress)
-        template.check()
         machine.make(image, request.disk_gib, template.disk)
-        return self._start(machine, request, packs, "restored from the template", progress, template)
+        try:
+            sandbox = self._start(machine, request, packs, "restored from the template", progress, template)
+        except (SkerryError, OSError):
+            self.templates.failed(template)
+            raise
+        self.templates.worked(template)
+        return sandbox
 
     def _template(
         self, sockets: Path, request: SandboxRequest, image: Image, packs: list[Pack], progress: Progress
@@ -121,7 +154,7 @@ class Launcher:
         finally:
             sandbox.let_go()
         time.sleep(_HANG_UP_SECONDS)
-        self.hypervisor.suspend(machine.name)
+        self.hypervisor.pause(machine.name)
         save_state(self.hypervisor, machine.name, draft.state)
 
     def _start(
@@ -138,6 +171,9 @@ class Launcher:
         """Boot it, or thaw ``template``; one that is not yet ``frozen`` is booted with its RAM in the template."""
         thaw = template is not None and frozen
         ram = None if template is None else RamFile(template.ram, clone=frozen)
+        forget_saved_memory(machine)
+        if machine.stage != "making":
+            machine.enter("starting")
         machine.note_packs([pack.folder for pack in packs])
         machine.clear_sockets()
         machine.empty_transfer()
@@ -150,13 +186,20 @@ class Launcher:
             if template is not None and thaw:
                 load_state(self.hypervisor, request.name, template.state)
                 self.hypervisor.resume(request.name)
-            control, channel = _channels(machine, request, self.notices)
-            sandbox = self._sandbox(machine, note, control, channel)
-            requirements = _boot_requirements(machine, request, control, channel)
-            return _ready(sandbox, requirements, _THAW_SECONDS if thaw else _BOOT_SECONDS, progress)
+            return self._greet(machine, request, note, _THAW_SECONDS if thaw else _BOOT_SECONDS, progress)
         except (SandboxError, OSError):
             self.hypervisor.destroy(request.name)
             raise
+
+    def _greet(
+        self, machine: Machine, request: SandboxRequest, note: str, seconds: float, progress: Progress
+    ) -> LibvirtSandbox:
+        """Make it itself and connect to it."""
+        control, channel = _channels(machine, request, self.notices)
+        sandbox = self._sandbox(machine, note, control, channel)
+        _ready(sandbox, _boot_requirements(machine, request, control, channel), seconds, progress)
+        machine.enter("running")
+        return sandbox
 
     def _sandbox(self, machine: Machine, note: str, control: ControlPort, channel: Channel) -> LibvirtSandbox:
         name = machine.name
@@ -167,7 +210,7 @@ class Launcher:
             channel,
             TransferDisk(machine.transfer),
             machine.mirror_manifests,
-            lambda: self.hypervisor.is_running(name),
+            lambda: self.hypervisor.is_alive(name),
             lambda notice: self.notices.tell(name, notice),
         )
 
@@ -241,11 +284,24 @@ def identity(machine: Machine, request: SandboxRequest) -> dict[str, object]:
         "seed": secrets.token_hex(64),
         "time": time.time(),
         "hostname": request.hostname,
-        "machine_id": uuid.uuid4().hex,
+        "machine_id": hashlib.sha256(keys.pinned).hexdigest()[:32],
         "hostkey": keys.host_key_file.hex(),
         "authorized_key": keys.authorized_key,
         "limits": _limits(request),
     }
+
+
+def _own_disk(machine: Machine, why: str) -> str:
+    """The note of a machine that is started on its own disk."""
+    if not why and machine.stage == "running":
+        why = "it had been lost (its process was gone)"
+    if not why and machine.stage == "starting":
+        why = "an earlier start was broken off"
+    return f"started again on its own disk: {why}" if why else "started on its own disk"
+
+
+def _words(error: Exception) -> str:
+    return error.message if isinstance(error, SkerryError) else str(error)
 
 
 def _without_kvm() -> str:

@@ -9,7 +9,7 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from app.domain.errors import SandboxError
 from app.sandbox.disk_image import make_overlay
@@ -18,6 +18,9 @@ from app.sandbox.image import Image
 from app.sandbox.keys import MachineKeys, load_or_make_keys
 
 DISK, RECORD = "disk.qcow2", "machine.json"
+_STAGE = "stage"
+Stage = Literal["making", "starting", "running", "stopped"]
+"""``making``: its disk was never used; ``starting``: it was not ready yet; ``stopped``: by us, not lost."""
 TRANSFER_BYTES = 4 * 2**30
 """Size of the transfer disk as the machine sees it."""
 _SPACE_NEEDED = 2**30
@@ -53,6 +56,32 @@ class Machine:
         return self.folder.parent.parent / "mirrors"
 
     @property
+    def saved_memory(self) -> Path:
+        """Memory and state of a suspended machine."""
+        return self.folder / "memory"
+
+    @property
+    def saved_memory_draft(self) -> Path:
+        """One that is still being written, or never was finished."""
+        return self.folder / "memory.new"
+
+    @property
+    def stage(self) -> Stage | None:
+        """How far its life had come when somebody last took note."""
+        with contextlib.suppress(OSError):
+            word = (self.folder / _STAGE).read_text("utf-8")
+            return next((stage for stage in get_args(Stage) if stage == word), None)
+        return None
+
+    def enter(self, stage: Stage) -> None:
+        """Take note of where it is now, durably: a disk in use must not be taken for one that never was."""
+        draft = self.folder / f"{_STAGE}.new"
+        draft.write_text(stage, "utf-8")
+        sync(draft)
+        draft.replace(self.folder / _STAGE)
+        sync(self.folder)
+
+    @property
     def control_socket(self) -> Path:
         """The unix socket of the control channel."""
         return self.sockets / f"{self._short}.c"
@@ -71,6 +100,11 @@ class Machine:
     def migration_socket(self) -> Path:
         """Where its state goes out or comes in."""
         return self.sockets / f"{self._short}.m"
+
+    @property
+    def all_sockets(self) -> tuple[Path, ...]:
+        """Wherever a socket of it can be."""
+        return self.control_socket, self.ssh_socket, self.serial_socket, self.migration_socket
 
     @property
     def exists(self) -> bool:
@@ -97,6 +131,7 @@ class Machine:
         require_space(self.folder, _SPACE_NEEDED, "make the machine")
         record = {"name": self.name, "image": image.name, "key": image.key, "folder": str(image.folder)}
         self._write_record(record)
+        self.enter("making")
         draft = self.folder / "disk.new"
         if template_disk is None:
             make_overlay(image.rootfs, draft, disk_gib)
@@ -127,7 +162,7 @@ class Machine:
 
     def clear_sockets(self) -> None:
         """Stale sockets of a machine that ended without us; a console log that grew too long."""
-        for path in (self.control_socket, self.ssh_socket, self.serial_socket, self.migration_socket):
+        for path in self.all_sockets:
             path.unlink(missing_ok=True)
         self.trim_console()
 
@@ -164,3 +199,12 @@ class Machine:
     @property
     def _short(self) -> str:
         return hashlib.sha256(self.name.encode()).hexdigest()[:12]
+
+
+def sync(path: Path) -> None:
+    """Have a file, or the names in a folder, on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -24,7 +24,7 @@ _FAILED = ("failed", "cancelled")
 def save_state(hypervisor: Hypervisor, name: str, state: Path) -> None:
     """Write the state of a paused machine with shared RAM. Raises SandboxError or OSError."""
     meeting = hypervisor.meeting_place(name) / _SOCKET
-    _ignore_shared_ram(hypervisor, name)
+    _ignore_shared_ram(hypervisor, name, True)
     hypervisor.monitor(name, "migrate-set-parameters", {"max-bandwidth": _BANDWIDTH})
     meeting.unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener, contextlib.suppress(FileNotFoundError):
@@ -46,7 +46,7 @@ def load_state(hypervisor: Hypervisor, name: str, state: Path) -> None:
     """
     meeting = hypervisor.meeting_place(name) / _SOCKET
     meeting.unlink(missing_ok=True)
-    _ignore_shared_ram(hypervisor, name)
+    _ignore_shared_ram(hypervisor, name, True)
     hypervisor.monitor(name, "migrate-incoming", {"uri": f"unix:{meeting}"})
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection, state.open("rb") as file:
         connection.settimeout(_SECONDS)
@@ -56,8 +56,13 @@ def load_state(hypervisor: Hypervisor, name: str, state: Path) -> None:
     _wait_completed(hypervisor, name)
 
 
-def _ignore_shared_ram(hypervisor: Hypervisor, name: str) -> None:
-    wanted = [{"capability": "x-ignore-shared", "state": True}]
+def send_all_ram(hypervisor: Hypervisor, name: str) -> None:
+    """From now on a saved state holds the RAM as well, as libvirt expects when it reads one. Raises SandboxError."""
+    _ignore_shared_ram(hypervisor, name, False)
+
+
+def _ignore_shared_ram(hypervisor: Hypervisor, name: str, ignore: bool) -> None:
+    wanted = [{"capability": "x-ignore-shared", "state": ignore}]
     hypervisor.monitor(name, "migrate-set-capabilities", {"capabilities": wanted})
 
 

@@ -45,9 +45,16 @@ def reaping() -> Iterator[None]:
 
 def _collect_until(done: threading.Event) -> None:
     while not done.wait(_INTERVAL):
-        for pid in _dead_children():
+        for pid in _dead_children() if _one_is_dead() else ():
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, os.WNOHANG)
+
+
+def _one_is_dead() -> bool:
+    """Whether it is worth to look which: to read every child of every thread costs more than the start of a machine."""
+    with contextlib.suppress(ChildProcessError):
+        return os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    return False
 
 
 def _dead_children() -> list[int]:

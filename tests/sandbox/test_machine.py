@@ -207,7 +207,7 @@ async def test_a_machine_that_is_shot_is_lost_and_starts_again_on_its_disk(bench
             await sandbox.run("true", timeout=20)
             await asyncio.sleep(0.2)
     sandbox = await bench.host.ensure(request, notes.append)
-    assert sandbox.note == "started on its own disk"
+    assert sandbox.note == "started again on its own disk: it had been lost (its process was gone)"
     assert (await sandbox.run("cat file", timeout=60)).output == b"kept\n"
     await bench.host.stop("shot")
     assert "shot" not in await bench.host.names() and (bench.root / "m" / "shot" / "disk.qcow2").exists()

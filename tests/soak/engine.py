@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import shutil
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -25,14 +26,18 @@ def say(did: str, **more: object) -> None:
 
 
 class Engine:
-    """``host`` is a machine room of its own; ``work`` says what is done with a machine: run, or suspend too."""
+    """``host`` is a machine room of its own; ``work`` says what: run, suspend (too), or template (a new one)."""
 
     def __init__(self, root: Path, host: SandboxHost, work: str) -> None:
         self._root, self._host, self._work = root, host, work
 
     async def begin(self) -> None:
         await self._host.start()
-        found = await self._host.reconcile([KEPT], [KEPT])
+        kept = [] if self._work == "template" else [KEPT]
+        found = await self._host.reconcile(kept, kept)
+        if not kept:  # nothing stands on the template any more: it is built again
+            for template in (self._root / "t").glob("template-*"):
+                shutil.rmtree(template)
         say("reconcile", removed=[f"{item.what} {item.name}: {item.why}" for item in found.removed])
 
     async def cycle(self, number: int) -> None:

@@ -34,8 +34,10 @@ HERE = Path(__file__).parent
 ROUNDS = int(os.environ.get("SKERRY_SOAK_ROUNDS", "0"))
 SEED = int(os.environ.get("SKERRY_SOAK_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
 _PATIENCE = 120.0
-_LATEST = 5.0
-"""Seconds after its start at which an engine is killed, at the latest; a cycle takes half of them."""
+_LATEST = 6.0
+"""Seconds after it has reconciled at which something is killed, at the latest; a cycle takes half of them."""
+_EARLY = 0.2
+"""How often an engine is killed while it starts."""
 
 
 @dataclass
@@ -64,12 +66,14 @@ class EngineProcess:
                 return
             yield line
 
-    def wait_for(self, *wanted: str) -> None:
-        """Until it has done one of these. Fails when it ends before."""
+    def wait_for(self, wanted: str) -> list[dict[str, object]]:
+        """What it says until it has done this. Fails when it ends before."""
+        heard = []
         for line in self.said():
-            if line["did"] in wanted:
-                return
-        raise AssertionError(f"the engine ended before {wanted}")
+            heard.append(line)
+            if line["did"] == wanted:
+                return heard
+        raise AssertionError(f"the engine ended before {wanted}: {heard}")
 
     def kill(self) -> list[dict[str, object]]:
         """End it at once; what it said and nobody has read yet."""
@@ -97,15 +101,16 @@ class Soak:
 
     def round(self, work: str, victim: str) -> None:
         """An engine at work, and something that is killed."""
-        if work == "template":
-            for template in (self.root / "t").glob("template-*"):
-                shutil.rmtree(template)
         engine = EngineProcess.start(self.root, work, 0)
-        time.sleep(self.chance.uniform(0.2, _LATEST))
+        if self.chance.random() < _EARLY:
+            time.sleep(self.chance.uniform(0.2, 2))
+        else:
+            self._note(engine.wait_for("reconcile"))
+            time.sleep(self.chance.uniform(0, _LATEST))
         if victim != "engine":
             self._kill_a_qemu(engine)
         if victim == "qemu":
-            engine.wait_for("cycle")  # it gets over it
+            self._note(engine.wait_for("cycle"))  # it gets over it
             time.sleep(self.chance.uniform(0, _LATEST / 2))
         self._note(engine.kill())
         self.seen[f"{work}, {victim} killed"] += 1
