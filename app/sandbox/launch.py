@@ -72,6 +72,7 @@ class Launcher:
         if machine.exists:
             return self._start(machine, request, packs, "started on its own disk", progress)
         image = self.images.ensure(request.image, progress)
+        self.images.register(machine.folder.parent)
         try:
             return self._clone(machine, request, image, packs, progress)
         except (SkerryError, OSError) as error:

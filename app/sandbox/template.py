@@ -108,6 +108,7 @@ class TemplateStore:
                     progress("making the template that later machines start from (once)")
                     build(work)
                     _publish(Template(work), final)
+        os.utime(template.folder)  # prune goes by it
         return template
 
 
