@@ -133,6 +133,11 @@ class Paths:
         """The user's settings."""
         return self.config / "settings.toml"
 
+    @property
+    def licences_json(self) -> Path:
+        """Licences of tool packs the user accepted."""
+        return self.config / "licences.json"
+
     # -- runtime -----------------------------------------------------------------------------------------------
     @property
     def engine_lock(self) -> Path:

@@ -89,6 +89,7 @@ class Launcher:
         self, machine: Machine, request: SandboxRequest, packs: list[Pack], progress: Progress
     ) -> LibvirtSandbox:
         image = self.images.ensure(request.image, progress)
+        self.images.register(machine.folder.parent)
         try:
             return self._clone(machine, request, image, packs, progress)
         except (SkerryError, OSError) as error:

@@ -19,11 +19,15 @@ def files_in_use(machines: Path) -> set[Path]:
 
     Both their records and what their disks really name count; a machine whose record cannot be read still has a disk.
     """
-    found: set[Path] = set()
-    for disk in machines.glob(f"*/{DISK}"):
-        found.update(path.parent for path in backing_chain(disk))
-        found.update(_recorded(disk.parent / RECORD))
-    return found
+    return {folder for disk in machines.glob(f"*/{DISK}") for folder in folders_of_machine(disk.parent)}
+
+
+def folders_of_machine(machine: Path) -> set[Path]:
+    """The same for the machine that lives in this folder; empty when it has no disk."""
+    disk = machine / DISK
+    if not disk.exists():
+        return set()
+    return {path.parent for path in backing_chain(disk)} | set(_recorded(machine / RECORD))
 
 
 def backing_chain(disk: Path) -> list[Path]:

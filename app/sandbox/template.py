@@ -149,6 +149,7 @@ class TemplateStore:
     def worked(self, template: Template) -> None:
         """A machine started from it."""
         self._failures.pop(template.folder, None)
+        os.utime(template.folder)  # prune goes by it
 
     def _newest(self, key: str) -> Template:
         first = Template(self._folder / f"template-{key}")
