@@ -51,6 +51,7 @@ def test_kvm_uses_the_processor_of_the_host() -> None:
     domain = ET.fromstring(domain_xml(replace(SPEC, accelerator="kvm")))
     cpu = domain.find("cpu")
     assert domain.get("type") == "kvm" and cpu is not None and cpu.get("mode") == "host-passthrough"
+    assert "norandmaps" not in domain.findtext("os/cmdline", ""), "only emulation gains by fixed addresses"
 
 
 def test_the_ram_of_a_clone_is_copied_on_write() -> None:
