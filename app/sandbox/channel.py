@@ -15,7 +15,7 @@ from pathlib import Path
 import paramiko
 
 from app.domain.errors import SandboxError
-from app.sandbox.forward import forward_to
+from app.sandbox.forward import Doorway
 from app.sandbox.keys import MachineKeys
 from app.sandbox.ssh_io import OrderedTransport
 
@@ -167,7 +167,8 @@ def await_marker(receive: Callable[[int], bytes], marker: bytes) -> None:
 
 
 def _door_handler(door: Path) -> Callable[[paramiko.Channel, tuple[str, int], tuple[str, int]], None]:
-    return lambda channel, _origin, _server: forward_to(door, channel)
+    doorway = Doorway(door)
+    return lambda channel, _origin, _server: doorway.forward(channel)
 
 
 @contextlib.contextmanager

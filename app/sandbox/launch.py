@@ -10,10 +10,10 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from app.domain.errors import SandboxError, SkerryError
+from app.domain.errors import SandboxError, SandboxLost, SkerryError
 from app.domain.ports import Progress, SandboxRequest
 from app.sandbox.channel import DOOR_PORT, Channel
-from app.sandbox.control_port import ControlPort
+from app.sandbox.control_port import ControlPort, SandboxTimeout
 from app.sandbox.domain_xml import DomainSpec, PackDisk, RamFile, domain_xml
 from app.sandbox.emulator import Emulator
 from app.sandbox.hypervisor import Hypervisor
@@ -61,7 +61,7 @@ class Launcher:
                 "commands that run for very long are ended",
             ),
             Requirement("its clock is right", lambda s: control.request("clock", s, time=time.time()), ""),
-            Requirement("it knows its limits", lambda s: control.request("limits", s, **_limits(request)), ""),
+            Requirement("it knows its limits", lambda s: _set_limits(control, request, s), ""),
             Requirement("SSH answers", channel.connect, f"see {machine.console_log}"),
         ]
         sandbox = self._sandbox(machine, "adopted", control, channel)
@@ -272,6 +272,15 @@ def _channels(machine: Machine, request: SandboxRequest, notices: Notices) -> tu
         ear(event)
 
     return ControlPort(machine.control_socket, heard), channel
+
+
+def _set_limits(control: ControlPort, request: SandboxRequest, seconds: float) -> None:
+    try:
+        control.request("limits", seconds, **_limits(request))
+    except (SandboxLost, SandboxTimeout):
+        raise
+    except SandboxError:  # made by an earlier version of Skerry: no reason to end what runs in it
+        log.info("the machine does not know limits", exc_info=True)
 
 
 def _limits(request: SandboxRequest) -> dict[str, object]:

@@ -128,6 +128,18 @@ async def test_the_channel_leads_to_the_machines_own_door_and_to_nothing_else(pa
     assert listening == "tcp 127.0.0.1:8080\n"
 
 
+@pytest.mark.usefixtures("doors")
+async def test_a_crowd_at_the_door_takes_few_threads_and_goes_away(pair: Pair) -> None:
+    crowd = "import socket, time\nheld = [socket.create_connection(('127.0.0.1', 8080), 20) for _ in range(150)]\n"
+    before, most = threading.active_count(), 0
+    coming = asyncio.ensure_future(told(pair.one, f'python3 -c "{crowd}time.sleep(2)"'))
+    while not coming.done():
+        most = max(most, threading.active_count())
+        await asyncio.sleep(0.05)
+    assert await coming == "" and 20 < most - before < 150
+    assert await told(pair.one, "curl -s -m 20 http://127.0.0.1:8080/") == "door of one\n"
+
+
 async def test_the_hosts_ssh_session_lets_nothing_else_through(pair: Pair) -> None:
     settings = await told(pair.one, "/usr/sbin/sshd -T -f /usr/lib/skerry/sshd_config")
     for line in (
