@@ -6,15 +6,19 @@ import json
 from pathlib import Path
 
 import pytest
+from temporalio.client import Client
 
 from app.activities.workspaces import Workspaces
 from app.config import Paths, Project, load_project
-from app.domain.errors import ConfigError, SandboxLost
+from app.domain import events as ev
+from app.domain.errors import ConfigError, SandboxError, SandboxLost
+from app.domain.events import AgentStatus
 from app.domain.ports import CommandResult
 from app.sandbox.changes import work_of
 from app.testing import FakeSandbox, succeeded
 from tests.conftest import WriteProject
 from tests.sandbox.test_repository import commit, run
+from tests.team import Team, Turn
 
 ONE = "agents:\n  - {id: dev, type: codex}\n"
 OUT = "/var/tmp/skerry-branch.bundle"
@@ -123,3 +127,44 @@ async def test_a_seed_that_git_cannot_take_only_costs_the_comparison(paths: Path
     (mirror / "a.py").write_text(json.dumps("one"))
     await Workspaces(paths).seed(sandbox, project, spec)
     assert "/workspace/a.py" in sandbox.files
+
+
+async def test_a_team_on_a_repository_is_cloned_once_however_often_its_machine_breaks(
+    paths: Paths, temporal: Client
+) -> None:
+    source, broken = paths.state / "repo", [True]
+    source.mkdir()
+    run("init", "--quiet", "-b", "main", cwd=source)
+    commit(source, "a.py", "one\n")
+
+    async def script(turn: Turn) -> None:
+        if broken and broken.pop():
+            raise SandboxError("the channel broke", operation="test")
+        await turn.call("finish", summary="done")
+
+    text = "project: {repository: ../repo}\nagents:\n  - {id: alice, type: codex}\n"
+    async with Team(paths, temporal, script, text=text) as team:
+        await team.start()
+        assert (await team.until(lambda board: board.outcome != "")).outcome == "completed"
+        (machine,) = team.host.machines.values()
+        assert sum("git init" in command for command in machine.commands) == 1
+        assert len(team.turns) == 2, "the turn was taken up again on the same disk"
+        (fact,) = team.facts(ev.WorkspaceMirrored)
+        assert fact.refused == (("branch skerry/alice", "the machine has no branch skerry/alice"),)
+
+
+async def test_a_repository_that_went_away_does_not_cost_the_old_machine(paths: Paths, temporal: Client) -> None:
+    source = paths.state / "repo"
+    source.mkdir()
+    run("init", "--quiet", "-b", "main", cwd=source)
+
+    async def script(turn: Turn) -> None:
+        raise AssertionError("no turn is begun")
+
+    text = "project: {repository: ../repo}\nagents:\n  - {id: alice, type: codex}\n"
+    async with Team(paths, temporal, script, text=text) as team:
+        team.host.machines[f"{team.fleet}.alice"] = FakeSandbox("old")
+        await team.start()
+        board = await team.until(lambda board: board.agents["alice"].state is AgentStatus.FAILED)
+        assert "has no commits yet" in board.agents["alice"].reason
+        assert team.host.machines[f"{team.fleet}.alice"].name == "old"
