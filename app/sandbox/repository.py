@@ -12,7 +12,6 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -201,15 +200,7 @@ class AgentRepository:
                 shutil.move(file, packs / file.name)
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A user's repository, as git sees it."""
-
-    folder: Path
-    head: str
-
-
-def check_repository(folder: Path) -> Place:
+def check_repository(folder: Path) -> None:
     """A repository that agents can start from. Raises ConfigError with what is wrong."""
     operation = "look at the repository"
     try:
@@ -219,14 +210,12 @@ def check_repository(folder: Path) -> Place:
         raise ConfigError(
             f"{folder} cannot be used as a git repository: {error.message}", operation=operation, hint=hint
         ) from error
-    head = commit_of(folder, "HEAD", own=False)
-    if head is None:
+    if commit_of(folder, "HEAD", own=False) is None:
         hint = f"commit something first: git -C {folder} commit"
         raise ConfigError(f"the repository {folder} has no commits yet", operation=operation, hint=hint)
     if shallow == "true":
         hint = f"fetch the rest: git -C {folder} fetch --unshallow"
         raise ConfigError(f"the repository {folder} is a shallow clone", operation=operation, hint=hint)
-    return Place(folder, head)
 
 
 @contextmanager
