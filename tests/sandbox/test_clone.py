@@ -107,7 +107,7 @@ async def test_a_hostile_machine_is_refused_and_nothing_is_lost(
     assert await bring_branch_out(bench.sandbox, kept)
     good = kept.tip
     fake = "/usr/local/bin/git"
-    tip = "case $1 in rev-parse) echo 1111111111111111111111111111111111111111;; bundle) {};; esac"
+    tip = "case $* in *rev-parse*) echo 1111111111111111111111111111111111111111;; *bundle*) {};; esac"
     out = "/var/tmp/skerry-branch.bundle"
     tricks = {
         f"head -c 100000 /dev/urandom > {out}": "no git bundle",
