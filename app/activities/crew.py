@@ -100,6 +100,7 @@ class Crew:
         """``member``, on a new machine with its workspace seeded when ``fresh``."""
         key = member_key(order.fleet, order.agent)
         if fresh:
+            await self.workspaces.check(self._enlist(order).project)  # before anything of an earlier run goes
             await self._let_go(key)
             await self._host.destroy(machine_name(order.fleet, order.agent))
         member = await self.member(order)

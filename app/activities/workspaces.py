@@ -12,7 +12,7 @@ from app.domain.fleet import AgentSpec
 from app.domain.ports import MirrorReport, Sandbox
 from app.sandbox.clone import bring_branch_out, clone_into
 from app.sandbox.host_git import GitFailed
-from app.sandbox.repository import AgentRepository, BundleRefused
+from app.sandbox.repository import AgentRepository, BundleRefused, check_repository
 
 log = logging.getLogger(__name__)
 
@@ -27,17 +27,22 @@ class Workspaces:
         """What is kept of the agent's commits and of what it started from."""
         return AgentRepository(self._paths.repository(project.fleet_id, spec.id), spec.id)
 
+    async def check(self, project: Project) -> None:
+        """Raises ConfigError when the project's repository cannot be cloned as it is now."""
+        if project.repository is not None:
+            await asyncio.to_thread(check_repository, project.repository)
+
     async def seed(self, sandbox: Sandbox, project: Project, spec: AgentSpec) -> None:
         """Fill an empty workspace: with a clone of the project's repository, else with the files of sandbox_path.
 
         Raises ConfigError when they cannot be used, SandboxError when the machine fails.
         """
         kept, source = self.repository(project, spec), project.repository
+        seed = project.sandbox_path(spec)
         if source is not None:
-            await asyncio.to_thread(kept.begin_from_repository, source)
+            await asyncio.to_thread(kept.begin_from_repository, source, seed)
             await clone_into(sandbox, kept, spec.id)
             return
-        seed = project.sandbox_path(spec)
         try:
             await asyncio.to_thread(kept.begin_from_folder, seed)
         except (SkerryError, OSError) as error:  # without it there is only no comparison

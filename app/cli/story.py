@@ -204,7 +204,11 @@ def _memory(event: ev.MemoryWritten, depth: Depth) -> Text:
 def _mirrored(event: ev.WorkspaceMirrored, depth: Depth) -> Text | None:
     parts = [(event.files, "changed"), (event.removed, "removed"), (len(event.refused), "refused")]
     words = ", ".join(f"{number} {what}" for number, what in parts if number)
-    return Text(f"workspace: {words}", "dim") if words else None
+    if not words:
+        return None
+    shown = event.refused[:1] if depth.words == 1 else event.refused[: depth.words or None]
+    reasons = "".join(f"\n  {plain_line(name, 80)}: {plain_line(why)}" for name, why in shown)
+    return Text(f"workspace: {words}{reasons}", "dim")
 
 
 @_tell.register

@@ -125,15 +125,15 @@ def _show_commits(work: Work) -> None:
 def _show(changes: Changes, title: str, stat: bool) -> None:
     if not changes.files:
         return
+    out = console()
     if title:
-        say(title, "bold")
+        out.print(Text(title, "bold"))
     for change in changes.files:
         counts = "" if change.added is None else f"+{change.added} -{change.removed or 0}"
-        console().print(Text(f"{_SIGNS.get(change.state, 'T')} {_name(change.path)}  {counts or 'not text'}"))
-    console().print()
-    if not stat:
-        for line in changes.patch.split("\n"):
-            console().print(Text(plain(line), _style(line)))
+        out.print(Text(f"{_SIGNS.get(change.state, 'T')} {_name(change.path)}  {counts or 'not text'}"))
+    out.print()
+    for line in [] if stat else changes.patch.split("\n"):
+        out.print(Text(plain(line), _style(line)))
 
 
 def _name(path: str) -> str:

@@ -11,8 +11,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -76,9 +75,15 @@ class AgentRepository:
         if (base := self.base) is not None and not self.mirrored:
             git("update-ref", MIRRORED, base, repository=self.folder)
 
-    def begin_from_repository(self, source: Path) -> None:
-        """Start anew from the commit that is checked out in ``source``. Raises ConfigError when it cannot be."""
+    def begin_from_repository(self, source: Path, mirror: Path | None = None) -> None:
+        """Start anew from the commit that is checked out in ``source``. Raises ConfigError when it cannot be.
+
+        What ``mirror`` shows of an earlier run is put aside with its commits: the next mirror takes its place.
+        """
         check_repository(source)
+        if mirror is not None and mirror.is_dir() and self.mirrored:
+            with suppress(GitFailed):
+                self._keep_unfinished(mirror)
         self._begin()
         quiet = ("--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--force")
         # The user's own history is taken as it is, old blemishes and all.
@@ -133,6 +138,17 @@ class AgentRepository:
         base, tip = self.base, self.tip
         return 0 if base is None or tip is None else count_commits(self.folder, base, tip)
 
+    def _keep_unfinished(self, mirror: Path) -> None:
+        tip = self.tip or BASE
+        with scratch_index(self.folder, quarantine=False) as env:
+            git("read-tree", tip, repository=self.folder, env=env)
+            git("add", "--all", ".", repository=self.folder, work_tree=mirror, env=env, seconds=_SECONDS)
+            tree = git("write-tree", repository=self.folder, env=env).decode().strip()
+        if tree != text("rev-parse", f"{tip}^{{tree}}", repository=self.folder):
+            message = ("-m", f"what {self.branch} had not committed")
+            kept = git("commit-tree", "-p", tip, *message, tree, repository=self.folder, env=_NOBODY).decode().strip()
+            git("update-ref", f"{_EARLIER}/{kept}", kept, repository=self.folder)
+
     def _begin(self) -> None:
         """An empty repository, or this one with what an earlier run left put aside."""
         if not self.exists:
@@ -184,15 +200,7 @@ class AgentRepository:
                 shutil.move(file, packs / file.name)
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A user's repository, as git sees it."""
-
-    folder: Path
-    head: str
-
-
-def check_repository(folder: Path) -> Place:
+def check_repository(folder: Path) -> None:
     """A repository that agents can start from. Raises ConfigError with what is wrong."""
     operation = "look at the repository"
     try:
@@ -202,14 +210,12 @@ def check_repository(folder: Path) -> Place:
         raise ConfigError(
             f"{folder} cannot be used as a git repository: {error.message}", operation=operation, hint=hint
         ) from error
-    head = commit_of(folder, "HEAD", own=False)
-    if head is None:
+    if commit_of(folder, "HEAD", own=False) is None:
         hint = f"commit something first: git -C {folder} commit"
         raise ConfigError(f"the repository {folder} has no commits yet", operation=operation, hint=hint)
     if shallow == "true":
         hint = f"fetch the rest: git -C {folder} fetch --unshallow"
         raise ConfigError(f"the repository {folder} is a shallow clone", operation=operation, hint=hint)
-    return Place(folder, head)
 
 
 @contextmanager

@@ -99,8 +99,8 @@ class Transfer:
         disk = self._disk_for(size)
         if disk is None:
             return self._send_over_ssh(command, write, user)
+        require_space(disk.folder, size + _SPACE_LEFT, "copy to the machine")
         with disk.claimed(self._seconds) as descriptor:
-            require_space(disk.folder, size + _SPACE_LEFT, "copy to the machine")
             file = _Bounded(descriptor, disk.size)
             with io.BufferedWriter(file, _PIECE) as stream:
                 result = write(stream)
@@ -121,6 +121,7 @@ class Transfer:
             with self._receive_over_ssh(command, user) as read:
                 yield read
             return
+        require_space(disk.folder, size + _SPACE_LEFT, "copy from the machine")
         with disk.claimed(self._seconds) as descriptor:
             writing = "dd of=$disk bs=1M iflag=fullblock oflag=direct conv=fsync,notrunc status=none"
             self._run(f"{_FIND_DISK}{_as(user, command)} | {writing}", "copy from the machine", ignored=None)
@@ -206,8 +207,11 @@ class _Bounded(io.RawIOBase):
             hint = f"keep it below {self._size // 2**30} GiB"
             raise ConfigError("this is more than can be copied at one time", operation="copy", hint=hint)
         done = 0
-        while done < len(view):
-            done += os.pwrite(self._descriptor, view[done:], self.written + done)
+        try:
+            while done < len(view):
+                done += os.pwrite(self._descriptor, view[done:], self.written + done)
+        except OSError as error:
+            raise HostError(f"cannot write: {error.strerror}", operation="copy", hint="free disk space") from error
         self.written += done
         return done
 

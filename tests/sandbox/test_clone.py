@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from app.activities.workspaces import Workspaces
+from app.config import Paths, load_project, prepare_project
 from app.domain.errors import SandboxError
 from app.sandbox.clone import bring_branch_out, clone_into
 from app.sandbox.pull import pull_branch
 from app.sandbox.repository import AgentRepository, BundleRefused
+from tests.conftest import WriteProject
 from tests.sandbox.conftest import Bench
 from tests.sandbox.test_repository import commit, run
 
@@ -67,6 +73,33 @@ async def test_a_repository_goes_in_and_its_branch_comes_out(
     assert await bring_branch_out(bench.sandbox, kept) and kept.commits() == 1
 
 
+async def test_from_agents_yaml_to_the_users_branch(
+    bench: Bench, paths: Paths, write_project: WriteProject, tmp_path: Path
+) -> None:
+    """What the activities do at a run's start and after a turn, then the command line with no engine."""
+    await bench.sandbox.run("find /workspace -mindepth 1 -delete", timeout=60, user="root")
+    user = tmp_path / "repo"
+    user.mkdir()
+    run("init", "--quiet", "-b", "main", cwd=user)
+    commit(user, "a.py", "one\n")
+    project = load_project(write_project("project: {repository: ../repo}\nagents:\n  - {id: dev, type: codex}\n"))
+    spec, workspaces = project.fleet.agent("dev"), Workspaces(paths)
+    prepare_project(project)
+    await workspaces.seed(bench.sandbox, project, spec)
+    await inside(bench, "echo new > b.py; git add b.py; git commit -qm 'add b'; echo unfinished > c.py")
+    report = await workspaces.bring_out(bench.sandbox, project, spec)
+    assert (report.files, report.refused) == (3, ())
+
+    def skerry(*words: str) -> str:
+        command = [sys.executable, "-m", "app", "workspace", *words, "-p", str(project.root)]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    diff = await asyncio.to_thread(skerry, "diff", "dev")
+    assert "add b" in diff and "A b.py  +1 -0" in diff and "+unfinished" in diff
+    assert "1 new commit" in await asyncio.to_thread(skerry, "pull", "dev")
+    assert run("show", "skerry/dev:b.py", cwd=user) == "new" and not (user / "b.py").exists()
+
+
 async def test_a_hostile_machine_is_refused_and_nothing_is_lost(
     bench: Bench, kept: AgentRepository, tmp_path: Path
 ) -> None:
@@ -74,7 +107,7 @@ async def test_a_hostile_machine_is_refused_and_nothing_is_lost(
     assert await bring_branch_out(bench.sandbox, kept)
     good = kept.tip
     fake = "/usr/local/bin/git"
-    tip = "case $1 in rev-parse) echo 1111111111111111111111111111111111111111;; bundle) {};; esac"
+    tip = "case $* in *rev-parse*) echo 1111111111111111111111111111111111111111;; *bundle*) {};; esac"
     out = "/var/tmp/skerry-branch.bundle"
     tricks = {
         f"head -c 100000 /dev/urandom > {out}": "no git bundle",

@@ -118,12 +118,19 @@ def test_commits_of_the_user_are_not_left_behind(kept: AgentRepository, machine:
     assert (pulled.before, pulled.left, pulled.after) == (own, 1, kept.tip)
 
 
-def test_work_of_an_earlier_run_is_put_aside(kept: AgentRepository, machine: Path, user: Path) -> None:
+def test_work_of_an_earlier_run_is_put_aside(kept: AgentRepository, machine: Path, user: Path, tmp_path: Path) -> None:
     tip = commit(machine, "b.py", "new\n")
     kept.take(bundle(machine))
-    kept.begin_from_repository(user)
-    assert kept.tip == kept.base != tip
-    assert git("rev-parse", f"refs/skerry/earlier/{tip}", repository=kept.folder).decode().strip() == tip
+    kept.note_mirrored()
+    mirror = tmp_path / "mirror"
+    mirror.mkdir()
+    (mirror / "b.py").write_text("unfinished\n")
+    for _ in range(2):
+        kept.begin_from_repository(user, mirror)
+        assert kept.tip == kept.base != tip and not kept.mirrored
+    refs = git("for-each-ref", "--format=%(refname)", "refs/skerry/earlier/", repository=kept.folder).decode().split()
+    texts = {git("show", f"{ref}:b.py", repository=kept.folder) for ref in refs}
+    assert len(refs) == 2 and texts == {b"new\n", b"unfinished\n"}
 
 
 def hostile_tree(machine: Path, name: bytes, mode: bytes = b"100644") -> None:

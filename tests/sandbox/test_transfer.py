@@ -115,3 +115,26 @@ async def test_a_machine_that_gives_and_takes_without_end(bench: Bench) -> None:
         assert read(10)
     left = await bench.sandbox.run("pgrep -x 'cat|sleep'", timeout=60)
     assert left.output == b"", "nothing of it runs on"
+
+
+@pytest.mark.vm
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+async def test_how_fast_a_hundred_megabytes_move(bench: Bench, tmp_path: Path) -> None:
+    source, mirror = tmp_path / "source", tmp_path / "mirror"
+    source.mkdir()
+    for number in range(25):
+        (source / str(number)).write_bytes(os.urandom(4 * MEGABYTE))
+    await bench.sandbox.run("find /workspace -mindepth 1 -delete", timeout=60, user="root")
+    began = time.monotonic()
+    await bench.sandbox.push_workspace(source)
+    pushed = time.monotonic()
+    report = await bench.sandbox.mirror_workspace(mirror)
+    mirrored = time.monotonic()
+    await bench.sandbox.mirror_workspace(mirror)
+    unchanged = time.monotonic()
+    megabytes = report.bytes / 1e6
+    print(f"in {megabytes / (pushed - began):.0f} MB/s, out {megabytes / (mirrored - pushed):.0f} MB/s, ", end="")
+    print(f"unchanged {unchanged - mirrored:.2f} s")
+    assert report.bytes == 100 * MEGABYTE and mirrored - began < 60
+    await bench.sandbox.run("find /workspace -mindepth 1 -delete", timeout=60, user="root")
