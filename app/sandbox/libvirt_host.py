@@ -75,8 +75,7 @@ class LibvirtHost:
         """See ``SandboxHost.ensure``. ``progress`` and ``notify`` are called on the event loop."""
         loop = asyncio.get_running_loop()
         async with self._lock(request.name):
-            sandbox: Sandbox = await in_thread(self._ensure, request, lambda words: post(loop, progress, words))
-            return sandbox
+            return await in_thread(self._ensure, request, lambda words: post(loop, progress, words))
 
     async def names(self) -> list[str]:
         """See ``SandboxHost.names``."""
