@@ -139,6 +139,7 @@ class Launcher:
                 self._freeze(machine, throwaway, packs, progress)
             finally:
                 self.hypervisor.destroy(name)
+                self.hypervisor.forget(name)
                 machine.clear_sockets()
 
         return self.templates.ensure(key, request.memory_mib, build, progress)

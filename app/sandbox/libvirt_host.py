@@ -83,8 +83,7 @@ class LibvirtHost:
         loop = asyncio.get_running_loop()
         async with self._lock(request.name):
             self._notices.listen(request.name, lambda notice: post(loop, notify, notice))
-            sandbox: Sandbox = await in_thread(self._ensure, request, lambda words: post(loop, progress, words))
-            return sandbox
+            return await in_thread(self._ensure, request, lambda words: post(loop, progress, words))
 
     async def names(self) -> list[str]:
         """See ``SandboxHost.names``."""
