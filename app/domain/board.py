@@ -39,6 +39,9 @@ class AgentView:
     model_calls: int = 0
     commands: int = 0
     mirrored_files: int = 0
+    limit: str = ""
+    """The last limit its machine came to, in words."""
+    limits_reached: int = 0
 
     @property
     def needs_user(self) -> bool:
@@ -153,6 +156,13 @@ def _moved(event: ev.AgentMoved, board: Board) -> None:
 def _sandbox(event: ev.SandboxChanged, board: Board) -> None:
     view = board.agent(event.agent)
     view.sandbox, view.sandbox_note = event.state, event.note
+
+
+@_fold.register
+def _limit(event: ev.LimitReached, board: Board) -> None:
+    view = board.agent(event.agent)
+    view.limit = f"{event.limit.replace('_', ' ')}: {event.detail}"
+    view.limits_reached += event.count
 
 
 @_fold.register

@@ -109,11 +109,15 @@ LimitName = Literal["cpu", "memory", "processes", "disk", "command_time", "outpu
 
 
 class LimitReached(Fact):
-    """An agent's machine came to the end of what it may take; ``detail`` says what happened, in words."""
+    """An agent's machine came to the end of what it may take; ``detail`` says what happened, in words.
+
+    ``count`` is how often since the last fact of the same limit: there is at most one a minute.
+    """
 
     kind: Literal["limit_reached"] = "limit_reached"
     limit: LimitName
     detail: str
+    count: int = 1
 
 
 class HostReconciled(Fact):
@@ -129,7 +133,10 @@ class HostReconciled(Fact):
 
 
 class SessionOpened(Fact):
-    """The agent's program opened the conversation that later turns, and a resumed one, load."""
+    """The agent's program opened the conversation that later turns, and a resumed one, load.
+
+    An empty ``session``: it was given up with its machine, the next turn opens a new one.
+    """
 
     kind: Literal["session_opened"] = "session_opened"
     session: str

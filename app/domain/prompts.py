@@ -50,6 +50,12 @@ def first_prompt(agent: AgentSpec, memory: str) -> str:
     return f"{text}\n\nYour memory so far:\n\n{notes}" if notes else text
 
 
+STARTED_AGAIN = (
+    "You had stopped and have been started again: same machine, same /workspace, same memory. "
+    "Go on with your task where you left it; when nothing is left to do, call finish."
+)
+
+
 def message_block(envelope: Envelope) -> str:
     """A message as the agent reads it."""
     subject = f" — {envelope.subject}" if envelope.subject else ""

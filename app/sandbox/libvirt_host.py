@@ -208,6 +208,7 @@ class LibvirtHost:
         machine = self._machine(name)
         if not machine.exists:
             return None
+        machine.trim_console()  # who asks how much it takes comes by often enough
         pid = self._hypervisor.pid(name) if self._hypervisor.is_alive(name) else None
         return machine_usage(machine.folder, pid)
 
