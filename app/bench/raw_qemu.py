@@ -30,12 +30,17 @@ class Pattern:
 
     words: tuple[str, ...]
     machine: Machine
+    guard: Mapping[str, str]
+    """What keeps it from punching holes into the template's memory (see sandbox/ram_guard.c), as environment."""
 
     @classmethod
     def of(cls, machine: Machine) -> Pattern:
         """Of a machine that runs. Raises SandboxError or OSError when it does not."""
-        command = Path(f"/proc/{qemu_of(machine.folder)}/cmdline").read_bytes()
-        return cls(tuple(os.fsdecode(word) for word in command.rstrip(b"\0").split(b"\0")), machine)
+        process = Path(f"/proc/{qemu_of(machine.folder)}")
+        command, environment = _strings(process / "cmdline"), _strings(process / "environ")
+        given = dict(entry.split("=", 1) for entry in environment if "=" in entry)
+        guard = {name: value for name, value in given.items() if name in ("LD_PRELOAD", "SKERRY_TEMPLATE_RAM")}
+        return cls(command, machine, guard)
 
     def command_line(self, machine: Machine, monitor: Path) -> list[str]:
         """For another machine: its name, its files, sockets with names where libvirt hands over descriptors."""
@@ -64,6 +69,10 @@ class Pattern:
         return [value.replace(f"{self.machine.folder}/", f"{machine.folder}/")] if value else []
 
 
+def _strings(path: Path) -> tuple[str, ...]:
+    return tuple(os.fsdecode(word) for word in path.read_bytes().rstrip(b"\0").split(b"\0"))
+
+
 def _pairs(words: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Options with their values; the value of a switch is empty."""
     position = 0
@@ -86,6 +95,7 @@ class RawQemu:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                env={**os.environ, **pattern.guard},
                 start_new_session=True,
             )
         try:

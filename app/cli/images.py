@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.progress import Progress as Bar
@@ -23,7 +23,9 @@ from app.sandbox.image import ImageBuilder
 from app.sandbox.licence import Acceptances
 from app.sandbox.package_lock import drift_from_lock, lock_file, write_lock
 from app.sandbox.packs import PackBuilder
-from app.sandbox.stock import Stocked, prune, take_stock
+
+if TYPE_CHECKING:
+    from app.sandbox.stock import Stocked  # knows machines, and so loads SSH: only where it is needed
 
 JsonOption = Annotated[bool, typer.Option("--json", help="The result for programs.")]
 _WORTH_MENTIONING = 2**30
@@ -71,6 +73,8 @@ def build(
 
 def list_images(as_json: JsonOption = False) -> None:
     """List images, tool packs and templates, what they take on the disk, and who needs them."""
+    from app.sandbox.stock import take_stock
+
     paths = Paths.from_environment()
     images, packs = _builders(paths)
     stock = take_stock(images, packs)
@@ -96,6 +100,8 @@ def prune_images(
     as_json: JsonOption = False,
 ) -> None:
     """Remove images, tool packs and templates that no machine needs and today's recipes do not make."""
+    from app.sandbox.stock import prune, take_stock
+
     paths = Paths.from_environment()
     images, packs = _builders(paths)
     doomed = [item for item in take_stock(images, packs, everything=everything) if item.expendable]
@@ -162,6 +168,8 @@ def _progress() -> Iterator[Progress]:
 
 
 def _mention_old(paths: Paths) -> None:
+    from app.sandbox.stock import take_stock
+
     old = [item for item in take_stock(*_builders(paths)) if item.expendable]
     size = sum(item.bytes for item in old)
     if size > _WORTH_MENTIONING:
