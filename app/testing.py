@@ -13,25 +13,27 @@ from pathlib import Path
 
 from app.domain import events as ev
 from app.domain.errors import SandboxError, SandboxLost
-from app.domain.ports import (
-    Brief,
+from app.domain.machines import (
     CommandResult,
-    GuestProcess,
-    GuestUser,
     MachineState,
     MachineUsage,
     MirrorReport,
     Notify,
-    OutputSink,
-    Progress,
     Reconciliation,
     Removed,
-    Sandbox,
     SandboxRequest,
+    unheard,
+)
+from app.domain.ports import (
+    Brief,
+    GuestProcess,
+    GuestUser,
+    OutputSink,
+    Progress,
+    Sandbox,
     TurnObserver,
     TurnOutcome,
     TurnRequest,
-    unheard,
 )
 from app.domain.terminal import Terminal
 

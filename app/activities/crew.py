@@ -24,16 +24,8 @@ from app.domain import events as ev
 from app.domain import prompts
 from app.domain.errors import SandboxError, SandboxLost
 from app.domain.fleet import AgentSpec
-from app.domain.ports import (
-    AgentRuntime,
-    Brief,
-    Notice,
-    Progress,
-    Sandbox,
-    SandboxHost,
-    SandboxRequest,
-    unheard,
-)
+from app.domain.machines import Notice, SandboxRequest, unheard
+from app.domain.ports import AgentRuntime, Brief, Progress, Sandbox, SandboxHost
 from app.domain.terminal import Terminal, TerminalWish
 from app.domain.text import first_line, printable
 from app.gateway.door import DoorSpec, Provider, Rehearsal

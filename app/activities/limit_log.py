@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from app.domain.events import LimitName
-from app.domain.ports import Notice
+from app.domain.machines import Notice
 
 QUIET_SECONDS = 60.0
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from app.domain.errors import NotFound, SandboxError, SkerryError
-from app.domain.ports import MachineState, Sandbox
+from app.domain.machines import MachineState
+from app.domain.ports import Sandbox
 from app.domain.terminal import Terminal, TerminalWish
 
 _OPERATION = "open a terminal"

@@ -9,7 +9,8 @@ from dataclasses import replace
 from app.config import Paths, Project
 from app.domain.errors import SkerryError
 from app.domain.fleet import AgentSpec
-from app.domain.ports import MirrorReport, Sandbox
+from app.domain.machines import MirrorReport
+from app.domain.ports import Sandbox
 from app.sandbox.clone import bring_branch_out, clone_into
 from app.sandbox.host_git import GitFailed
 from app.sandbox.repository import AgentRepository, BundleRefused, check_repository

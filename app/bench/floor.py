@@ -11,7 +11,7 @@ from app.bench.contest import unbroken
 from app.bench.openssh import OpenSsh
 from app.bench.processes import qemu_of
 from app.bench.raw_qemu import Pattern, RawQemu
-from app.domain.ports import SandboxRequest
+from app.domain.machines import SandboxRequest
 from app.sandbox.control_port import ControlPort
 from app.sandbox.image import Image
 from app.sandbox.jobs import Job

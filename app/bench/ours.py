@@ -9,7 +9,8 @@ from pathlib import Path
 from app.bench.contest import unbroken
 from app.bench.processes import qemu_of
 from app.domain.errors import SandboxError
-from app.domain.ports import Progress, Sandbox, SandboxRequest
+from app.domain.machines import SandboxRequest
+from app.domain.ports import Progress, Sandbox
 from app.sandbox.libvirt_host import LibvirtHost
 from app.sandbox.machine import Machine
 from app.sandbox.template import Template, TemplateStore

@@ -19,7 +19,8 @@ from app.bench.processes import end_processes
 from app.bench.rounds import Plan, Rounds
 from app.config import Paths
 from app.domain.errors import SandboxError
-from app.domain.ports import Progress, SandboxRequest
+from app.domain.machines import SandboxRequest
+from app.domain.ports import Progress
 from app.sandbox.image import ImageBuilder
 from app.sandbox.libvirt_host import LibvirtHost
 from app.sandbox.packs import PackBuilder

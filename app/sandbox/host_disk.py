@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from app.domain.errors import SkerryError
-from app.domain.ports import Notice
+from app.domain.machines import Notice
 from app.sandbox.hypervisor import Hypervisor
 
 _ROOM = 256 * 2**20

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from app.domain.errors import SandboxError, SandboxLost, SkerryError
-from app.domain.ports import Progress, SandboxRequest
+from app.domain.machines import SandboxRequest
+from app.domain.ports import Progress
 from app.sandbox.channel import DOOR_PORT, Channel
 from app.sandbox.control_port import ControlPort, SandboxTimeout
 from app.sandbox.domain_xml import DomainSpec, PackDisk, RamFile, domain_xml

@@ -10,16 +10,8 @@ from collections.abc import Collection
 from pathlib import Path
 
 from app.domain.errors import HostError, SandboxError
-from app.domain.ports import (
-    MachineState,
-    MachineUsage,
-    Notify,
-    Progress,
-    Reconciliation,
-    Sandbox,
-    SandboxRequest,
-    unheard,
-)
+from app.domain.machines import MachineState, MachineUsage, Notify, Reconciliation, SandboxRequest, unheard
+from app.domain.ports import Progress, Sandbox
 from app.sandbox.control_port import ControlPort
 from app.sandbox.emulator import Emulator
 from app.sandbox.host_disk import HostDiskWatch

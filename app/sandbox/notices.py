@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import get_args
 
 from app.domain.events import LimitName
-from app.domain.ports import Notice, Notify, unheard
+from app.domain.machines import Notice, Notify, unheard
 
 _BURST = 4
 _SECONDS_EACH = 10.0

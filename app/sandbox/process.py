@@ -11,7 +11,7 @@ from collections.abc import Callable
 import paramiko
 
 from app.domain.errors import SandboxError
-from app.domain.ports import Notice, Notify, unheard
+from app.domain.machines import Notice, Notify, unheard
 from app.sandbox.jobs import Jobs, StartedJob
 from app.sandbox.ssh_io import end_input, receive, receive_errors, send
 from app.sandbox.threads import in_thread, post

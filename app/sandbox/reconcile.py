@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from app.domain.errors import SkerryError
-from app.domain.ports import Reconciliation, Removed
+from app.domain.machines import Reconciliation, Removed
 from app.sandbox.hypervisor import Hypervisor
 from app.sandbox.machine import DISK, RECORD, Machine
 from app.sandbox.standing import files_in_use

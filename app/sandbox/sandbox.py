@@ -11,16 +11,8 @@ from pathlib import Path
 from textwrap import shorten
 
 from app.domain.errors import SandboxError, SandboxLost
-from app.domain.ports import (
-    CommandResult,
-    GuestProcess,
-    GuestUser,
-    MirrorReport,
-    Notice,
-    Notify,
-    OutputSink,
-    unheard,
-)
+from app.domain.machines import CommandResult, MirrorReport, Notice, Notify, unheard
+from app.domain.ports import GuestProcess, GuestUser, OutputSink
 from app.domain.terminal import Terminal
 from app.sandbox.channel import Channel
 from app.sandbox.control_port import ControlPort

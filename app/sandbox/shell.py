@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping
 from posixpath import basename, dirname
 
 from app.domain.errors import SandboxError
-from app.domain.ports import CommandResult, GuestUser, Notify, OutputSink, Stream, unheard
+from app.domain.machines import CommandResult, Notify, unheard
+from app.domain.ports import GuestUser, OutputSink, Stream
 from app.sandbox.jobs import Ended, Job, Jobs
 from app.sandbox.process import SshProcess
 from app.sandbox.ssh_io import end_input

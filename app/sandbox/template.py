@@ -19,7 +19,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from app.domain.errors import SandboxError
-from app.domain.ports import Progress, SandboxRequest
+from app.domain.machines import SandboxRequest
+from app.domain.ports import Progress
 from app.sandbox.domain_xml import DomainSpec, domain_xml
 from app.sandbox.host_tools import require_space
 from app.sandbox.image import build_folder

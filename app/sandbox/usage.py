@@ -7,7 +7,7 @@ import os
 import re
 from pathlib import Path
 
-from app.domain.ports import MachineUsage
+from app.domain.machines import MachineUsage
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.domain.errors import HostError, SandboxError
-from app.domain.ports import MirrorReport
+from app.domain.machines import MirrorReport
 from app.sandbox.archive import folder_content, write_archive
 from app.sandbox.jobs import Job, Jobs
 from app.sandbox.listing import FIND, Entry, Listing

@@ -13,7 +13,7 @@ from app.config import Paths, Project, load_project
 from app.domain import events as ev
 from app.domain.errors import ConfigError, SandboxError, SandboxLost
 from app.domain.events import AgentStatus
-from app.domain.ports import CommandResult
+from app.domain.machines import CommandResult
 from app.sandbox.changes import work_of
 from app.testing import FakeSandbox, succeeded
 from tests.conftest import WriteProject

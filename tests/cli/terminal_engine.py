@@ -13,7 +13,7 @@ import sys
 from app.activities.crew import machine_name
 from app.activities.terminals import open_terminal
 from app.config import Paths
-from app.domain.ports import SandboxRequest
+from app.domain.machines import SandboxRequest
 from app.domain.terminal import Terminal, TerminalWish
 from app.engine.instance import EngineInfo, InstanceLock, write_ready
 from app.engine.terminal_server import TerminalServer

@@ -17,7 +17,7 @@ from websockets.asyncio.client import ClientConnection, unix_connect
 from websockets.exceptions import ConnectionClosed
 
 from app.activities.terminals import open_terminal
-from app.domain.ports import MachineState
+from app.domain.machines import MachineState
 from app.domain.terminal import Terminal, TerminalWish
 from app.engine.terminal_server import TerminalServer
 from app.testing import FakeSandbox, FakeTerminal

@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from app.domain.errors import SandboxError
-from app.domain.ports import CommandResult, GuestProcess, GuestUser, MirrorReport, OutputSink
+from app.domain.machines import CommandResult, MirrorReport
+from app.domain.ports import GuestProcess, GuestUser, OutputSink
 from app.domain.terminal import Terminal
 
 

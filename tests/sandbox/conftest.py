@@ -19,7 +19,8 @@ from pathlib import Path
 import pytest
 
 from app.config import Paths
-from app.domain.ports import Notice, Sandbox, SandboxRequest
+from app.domain.machines import Notice, SandboxRequest
+from app.domain.ports import Sandbox
 from app.sandbox.image import ImageBuilder
 from app.sandbox.libvirt_host import LibvirtHost
 from app.sandbox.packs import PackBuilder

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from app.domain.events import LimitName
-from app.domain.ports import Notice
+from app.domain.machines import Notice
 from app.sandbox.process import LINE_LIMIT
 from tests.sandbox.conftest import Bench, Pair, request_for
 from tests.sandbox.test_isolation import resident, told

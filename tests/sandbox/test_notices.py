@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from app.domain.ports import Notice
+from app.domain.machines import Notice
 from app.sandbox.notices import Notices, notice_of
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from app.domain.ports import Removed
+from app.domain.machines import Removed
 from app.sandbox.machine import Machine
 from app.sandbox.strays import end_process, machine_processes
 from app.sandbox.usage import folder_bytes, machine_usage
