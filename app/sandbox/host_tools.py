@@ -13,6 +13,8 @@ from app.domain.errors import HostError, ImageError
 PACKAGES: Mapping[str, str] = {
     "mmdebstrap": "mmdebstrap",
     "mke2fs": "e2fsprogs",
+    "debugfs": "e2fsprogs",
+    "dumpe2fs": "e2fsprogs",
     "lz4": "lz4",
     "unshare": "util-linux",
     "newuidmap": "uidmap",

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from app.domain.errors import ImageError
 
-BUILDER_VERSION = "1"
+BUILDER_VERSION = "2"
 """Raised when the builder itself makes something else from the same recipe."""
 
 
