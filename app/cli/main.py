@@ -13,7 +13,20 @@ from typing import Annotated, NoReturn
 import typer
 
 from app import __version__
-from app.cli import act, bench, images, look, project, run, setup_check, shell, transcript, window, workspace
+from app.cli import (
+    act,
+    bench,
+    doctor,
+    images,
+    look,
+    project,
+    run,
+    setup_check,
+    shell,
+    transcript,
+    window,
+    workspace,
+)
 from app.cli.output import EXIT_CODES, FAILED, INTERNAL, INTERRUPTED, MACHINE, complain, exit_status, tell
 from app.config import Paths
 from app.domain.errors import HostError, SkerryError
@@ -39,6 +52,7 @@ def build() -> typer.Typer:
     workspace.register(app)
     act.register(app)
     shell.register(app)
+    doctor.register(app)
     setup_check.register(app)
     bench.register(app)
     return app

@@ -63,10 +63,14 @@ class Emulator:
         self._path = str(script) if os.access(script, os.X_OK) else ""
 
 
+def guard_file(folder: Path) -> Path:
+    """Where the compiled guard of templates is, or would be."""
+    return folder / f".ram-guard-{hashlib.sha256(_GUARD_SOURCE.read_bytes()).hexdigest()[:12]}.so"
+
+
 def compiled_guard(folder: Path) -> Path | None:
     """The library that keeps a template's memory whole, compiled when missing; None where there is no compiler."""
-    source = _GUARD_SOURCE.read_bytes()
-    guard = folder / f".ram-guard-{hashlib.sha256(source).hexdigest()[:12]}.so"
+    guard = guard_file(folder)
     if guard.exists():
         return guard
     folder.mkdir(parents=True, exist_ok=True)

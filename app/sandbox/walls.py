@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from app.domain.errors import SkerryError
 from app.sandbox import enclosure
-from app.sandbox.emulator import compiled_guard
+from app.sandbox.emulator import guard_file
 from app.sandbox.qemu import inspect_qemu
 
 _SECONDS = 30.0
@@ -67,6 +68,6 @@ def _seccomp() -> Wall:
 
 
 def _guard(images: Path) -> Wall:
-    on = compiled_guard(images) is not None
+    on = guard_file(images).exists() or shutil.which("gcc") is not None
     why = "on" if on else "no compiler: machines do not give freed memory back, and can write to their template"
     return Wall("templates", on, why, "" if on else "apt install gcc libc6-dev")
