@@ -13,7 +13,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from app import __version__
-from app.cli import act, images, look, project, run, setup_check, transcript, window
+from app.cli import act, images, life, look, project, run, setup_check, transcript, window
 from app.cli.output import EXIT_CODES, FAILED, INTERNAL, INTERRUPTED, MACHINE, complain, exit_status, tell
 from app.config import Paths
 from app.domain.errors import HostError, SkerryError
@@ -37,6 +37,7 @@ def build() -> typer.Typer:
     look.register(app)
     transcript.register(app)
     act.register(app)
+    life.register(app)
     setup_check.register(app)
     return app
 

@@ -66,7 +66,7 @@ def test_status_in_a_file_is_a_line_an_agent(run: Story, skerry: Skerry) -> None
 
 def test_status_for_programs(run: Story, skerry: Skerry) -> None:
     found = json.loads(skerry("status", "--json").stdout)
-    assert list(found) == ["project", "fleet", "run", "outcome", "rehearsal", "engine", "agents"]
+    assert list(found) == ["project", "fleet", "run", "outcome", "rehearsal", "engine", "agents", "host"]
     assert (found["project"], found["run"], found["outcome"]) == ("feature-x", "run-1", "")
     assert (found["rehearsal"], found["engine"]) == ("blueprint", None)
     dev, test, owner = found["agents"]

@@ -101,7 +101,7 @@ async def test_an_engine_starts_serves_and_ends_in_order(scripted: Scripted) -> 
     assert engine_info(scripted.paths) is None
     assert not await stop_engine_process(scripted.paths)
     kinds = [event.kind for event in scripted.facts()]
-    assert kinds == ["engine_started", "engine_stopped"]
+    assert kinds == ["host_reconciled", "engine_started", "engine_stopped"]
     _assert_no_server_left(info.temporal)
 
 
