@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -43,6 +44,7 @@ log = logging.getLogger(__name__)
 
 MachineFact = Literal["starting", "ready", "paused", "suspended", "lost", "stopped", "destroyed"]
 PAUSE_LOOK_SECONDS = 0.25
+SYNC_SECONDS = 60.0
 LOST_REMEDY = "it is started again on its own disk; what it had not yet written there is lost"
 
 GATEWAY_URL = "http://127.0.0.1:8080"
@@ -136,7 +138,12 @@ class Crew:
         name, began = machine_name(order.fleet, order.agent), time.monotonic()
         if await self._host.state(name) not in ("running", "paused"):
             return
-        await self._let_go(member_key(order.fleet, order.agent))
+        key = member_key(order.fleet, order.agent)
+        member = self._members.get(key)
+        if member is not None and member.sandbox is not None:
+            # Whoever stops the agent meanwhile throws the saved memory away: its files must be on the disk.
+            await _quietly(partial(member.sandbox.run, "sync", timeout=SYNC_SECONDS, user="root"))
+        await self._let_go(key)
         await self._host.suspend(name)
         note = "memory and state are on the disk"
         self._note_sandbox(order, "suspended", note, time.monotonic() - began)

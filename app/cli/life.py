@@ -12,7 +12,7 @@ from app.cli.act import JsonOption, check_at_work, with_control
 from app.cli.look import open_board
 from app.cli.output import FAILED, complain, emit_json, plain_line, say, tell
 from app.cli.place import ProjectOption
-from app.config import Paths
+from app.config import Paths, Project
 from app.control import Control, read_board
 from app.domain.board import AgentView, Board
 from app.domain.errors import ActionRefused, ConfigError, NotFound, SkerryError
@@ -46,7 +46,7 @@ def pause(
     Messages go on to reach its inbox. It survives an end of the engine.
     """
     loaded, board, _ = open_board(project)
-    _check_one(agent, team, "pause")
+    _check_one(loaded, agent, team, "pause")
     views = _chosen(board, agent, lambda view: not _is_paused(view), "at work and not paused")
     if agent and _is_paused(views[0]):
         raise ActionRefused(f"{agent} is paused already", operation="pause", hint=f"skerry resume {agent}")
@@ -59,7 +59,7 @@ def resume(
 ) -> None:
     """Let a paused agent go on where it stood."""
     loaded, board, _ = open_board(project)
-    _check_one(agent, team, "resume")
+    _check_one(loaded, agent, team, "resume")
     views = _chosen(board, agent, _is_paused, "paused")
     if agent and not _is_paused(views[0]):
         state = f"{views[0].state.value}: {plain_line(views[0].reason)}"
@@ -134,10 +134,12 @@ def board_views(board: Board, agent: str) -> list[AgentView]:
     return [view for view in board.agents.values() if not agent or view.id == agent]
 
 
-def _check_one(agent: str, team: bool, operation: str) -> None:
+def _check_one(loaded: Project, agent: str, team: bool, operation: str) -> None:
     if bool(agent) == team:
         problem = "AGENT and --team exclude each other" if team else "which agent?"
         raise ConfigError(problem, operation=operation, hint="name an agent, or say --team")
+    if agent:
+        loaded.fleet.agent(agent)
 
 
 def _chosen(board: Board, agent: str, fits: Callable[[AgentView], bool], what: str) -> list[AgentView]:
