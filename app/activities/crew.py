@@ -63,8 +63,10 @@ class Member:
     sandbox: Sandbox | None = None
     turn: int = 0
     limits: LimitLog | None = None
+    bare: bool = False
+    """Whether its machine, new, has yet to get the workspace."""
     clean: bool = False
-    """Whether its machine was made new when it was last opened."""
+    """Whether its machine was made new for it."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
@@ -233,10 +235,11 @@ class Crew:
         self._note_sandbox(order, "starting", "", 0.0)
         began = time.monotonic()
         request = self._request(member)
-        member.clean = await self._host.state(request.name) == "absent"
+        # Remembered until it is done: a machine that failed on its first start has a disk at the next try.
+        member.bare = member.bare or await self._host.state(request.name) == "absent"
         notify = member.limits.notify if member.limits is not None else unheard
         sandbox = await self._host.ensure(request, self._progress(order), notify)
-        if member.clean:
+        if member.bare:
             await self._furnish(member, sandbox)
         await member.runtime.prepare(sandbox, self._brief(member))
         member.sandbox = sandbox
@@ -249,6 +252,7 @@ class Crew:
         known = self._journal.last("session_opened", fleet=order.fleet, run=order.run, agent=order.agent)
         if isinstance(known, ev.SessionOpened) and known.session:
             self._journal.append(ev.SessionOpened(**_fact(order, "session/none"), session=""))
+        member.bare, member.clean = False, True
 
     def _request(self, member: Member) -> SandboxRequest:
         spec, order = member.spec, member.order

@@ -39,6 +39,8 @@ _MESSAGE_STYLE = {
     MessageState.ANSWERED: "green",
 }
 _THOUSAND = 1000
+_DOWN = ("", "stopped", "suspended", "destroyed")
+"""A machine that takes no processor and no memory; what was measured before says nothing of it."""
 
 
 def register(app: typer.Typer) -> None:
@@ -148,7 +150,8 @@ def find_id(beginning: str, ids: Iterable[str], what: str) -> str:
 def _usage(board: Board, paths: Paths) -> dict[str, UsageSample]:
     prefix = f"{board.fleet}."
     found = read_usage(paths.journal_db)
-    return {name.removeprefix(prefix): sample for name, sample in found.items() if name.startswith(prefix)}
+    up = {f"{prefix}{view.id}": view.id for view in board.agents.values() if view.sandbox not in _DOWN}
+    return {up[name]: sample for name, sample in found.items() if name in up}
 
 
 def _reconciled(paths: Paths) -> HostReconciled | None:

@@ -13,7 +13,8 @@ from app.config import Paths
 from app.domain import events as ev
 from app.domain.errors import SandboxLost
 from app.domain.events import AgentStatus
-from app.domain.ports import Notice
+from app.domain.ports import Notice, Notify, Progress, Sandbox, SandboxRequest, unheard
+from app.testing import FakeSandboxHost
 from tests.team import Team, Turn
 
 
@@ -92,3 +93,31 @@ async def test_pauses_are_short_ways(paths: Paths, temporal: Client, to_disk: bo
 
 async def _rest(turn: Turn) -> None:
     """Nothing to do."""
+
+
+async def test_a_new_machine_gets_the_workspace_also_at_the_second_try(paths: Paths, temporal: Client) -> None:
+    class Failing(FakeSandboxHost):
+        """The first start of a machine that was removed leaves a disk, and fails."""
+
+        failures = 0
+
+        async def ensure(self, request: SandboxRequest, progress: Progress, notify: Notify = unheard) -> Sandbox:
+            was_absent = request.name not in self.machines
+            sandbox = await super().ensure(request, progress, notify)
+            if was_absent and self.failures:
+                self.failures -= 1
+                raise SandboxLost("QEMU has ended", operation="start")
+            return sandbox
+
+    host = Failing()
+    async with Team(paths, temporal, _rest, host=host, replay=False) as team:
+        await team.start()
+        await team.until(lambda board: all(view.state is AgentStatus.IDLE for view in board.agents.values()))
+        (team.project.sandbox_path(team.project.fleet.agent("bob")) / "seed.txt").write_text("seed")
+        await team.control.stop_agent(team.fleet, "bob")
+        await team.until(lambda board: board.agents["bob"].state is AgentStatus.STOPPED)
+        await team.control.remove_machine(team.fleet, "bob")
+        host.failures = 1
+        await team.control.start_agent(team.fleet, "bob")
+        await team.until(lambda board: board.agents["bob"].state is AgentStatus.IDLE)
+        assert host.machines[machine_name(team.fleet, "bob")].files["/workspace/seed.txt"] == b"seed"
