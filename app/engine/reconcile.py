@@ -61,8 +61,9 @@ async def reconcile(host: SandboxHost, journal: Journal, client: Client, machine
         for name in sorted(strangers):
             log.warning("%s belongs to no run the journal knows: left alone; 'skerry remove %s' removes it", name, name)
         found = await host.reconcile(keep={*claims.owners, *strangers}, expected=claims.expected)
-    except SkerryError as error:
-        log.error("machines were not compared with the agents, nothing was removed: %s", error)
+    except Exception as error:  # whatever journal or host do, agents must be able to go on
+        words = "machines were not compared with the agents: %s"
+        log.error(words, error, exc_info=not isinstance(error, SkerryError))
         return
     _record(found, claims, journal)
 

@@ -37,9 +37,10 @@ class UsageSampler:
             try:
                 await self.sample()
                 self._troubled = False
-            except SkerryError as error:
+            except Exception as error:  # a figure is not worth an engine; the next look may succeed
                 if not self._troubled:
-                    log.warning("machines could not be measured: %s", error)
+                    words = "machines could not be measured: %s"
+                    log.warning(words, error, exc_info=not isinstance(error, SkerryError))
                 self._troubled = True
             await asyncio.sleep(SAMPLE_SECONDS)
 

@@ -64,6 +64,17 @@ async def test_nothing_is_expected_of_a_run_temporal_does_not_know(paths: Paths,
     journal.close()
 
 
+async def test_a_host_that_cannot_compare_does_not_stop_the_engine(paths: Paths, temporal: Client) -> None:
+    class Broken(FakeSandboxHost):
+        async def names(self) -> list[str]:
+            raise HostError("libvirt does not answer")
+
+    journal = Journal(paths.journal_db)
+    await reconcile(Broken(), journal, temporal, paths.machines)
+    assert journal.last("host_reconciled", fleet="", run="") is None
+    journal.close()
+
+
 class Measured(FakeSandboxHost):
     """Machines that use half a processor; the host may fail."""
 
