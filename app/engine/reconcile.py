@@ -46,8 +46,9 @@ class Claims:
     fleets: set[str] = field(default_factory=set)
 
     def strangers(self, names: Iterable[str]) -> set[str]:
-        """Those of ``names`` whose fleet nobody knows."""
-        return {name for name in names if name.rpartition(".")[0] not in self.fleets}
+        """Those of ``names`` that are an agent's, of a fleet nobody knows."""
+        fleets = {name: name.rpartition(".")[0] for name in names}
+        return {name for name, fleet in fleets.items() if fleet and fleet not in self.fleets}
 
 
 async def reconcile(host: SandboxHost, journal: Journal, client: Client, machines: Path) -> None:

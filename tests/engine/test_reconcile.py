@@ -35,7 +35,7 @@ async def test_lost_machines_are_told_and_leftovers_removed(paths: Paths, tempor
         await team.until(lambda board: board.agents["bob"].state is AgentStatus.STOPPED)
         lost, kept, old = (machine_name(team.fleet, name) for name in ("alice", "bob", "carol"))
         team.host.running.discard(lost)
-        for name in (old, "other-1a2b3c.dave"):
+        for name in (old, "other-1a2b3c.dave", "template-0123456789ab"):
             team.host.machines[name] = FakeSandbox(name)
         team.host.running.add("other-1a2b3c.dave")
 
@@ -44,7 +44,7 @@ async def test_lost_machines_are_told_and_leftovers_removed(paths: Paths, tempor
         assert set(team.host.machines) == {lost, kept, "other-1a2b3c.dave"}, "an unknown fleet's machine is left alone"
         (found,) = team.facts(ev.HostReconciled)
         assert found.lost == (lost,)
-        assert found.removed == (("disk", old, "no agent has it"),)
+        assert [name for _, name, _ in found.removed] == [old, "template-0123456789ab"]
         view = read_board(paths, team.fleet).agents["alice"]
         assert view.sandbox == "lost"
         assert "started again on its own disk" in view.sandbox_note
