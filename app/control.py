@@ -20,6 +20,7 @@ from app.domain import events as ev
 from app.domain.board import Board
 from app.domain.envelope import USER, Envelope, check_envelope, reference
 from app.domain.errors import ActionRefused, AlreadyAnswered, EngineError, NotFound, SandboxError, SkerryError
+from app.domain.events import ENDED
 from app.domain.interrupt import Answer, Interrupt, settle
 from app.domain.ports import Progress
 from app.engine.instance import EngineInfo
@@ -40,6 +41,7 @@ __all__ = [
 ]
 
 CONNECT_SECONDS = 10.0
+ENDING_SECONDS = 15.0
 
 
 def read_board(paths: Paths, fleet: str) -> Board:
@@ -144,23 +146,33 @@ class Control:
         """Take the machine of an agent that is not at work away, with its disk; one at work is refused."""
         board = await asyncio.to_thread(read_board, self._paths, fleet)
         order = steps.AgentOrder(fleet=fleet, run=board.run, agent=agent, project_file="")
+        view = board.agents.get(agent)
+        # An agent that has ended is over a moment after its last fact.
+        until = time.monotonic() + (ENDING_SECONDS if view is not None and view.state in ENDED else 0)
+        while not await self._remove(order):
+            if time.monotonic() >= until:
+                hint = f"stop it first: skerry stop {agent}"
+                raise ActionRefused(f"{agent} is at work", operation="remove", hint=hint)
+            await asyncio.sleep(0.2)
+
+    async def _remove(self, order: steps.AgentOrder) -> bool:
+        """False when the agent's workflow is still there."""
         try:
             await self._client.execute_workflow(
                 RemovalWorkflow.run,
                 order,
-                id=steps.agent_workflow_id(fleet, agent),
+                id=steps.agent_workflow_id(order.fleet, order.agent),
                 task_queue=steps.TASK_QUEUE,
-                static_summary=f"removes the machine of {agent}",
+                static_summary=f"removes the machine of {order.agent}",
             )
         except WorkflowAlreadyStartedError:
-            hint = f"stop it first: skerry stop {agent}"
-            raise ActionRefused(f"{agent} is at work", operation="remove", hint=hint) from None
+            return False
         except WorkflowFailureError as error:
-            raise SandboxError(
-                f"the machine of {agent} is still there: {refused(error)[1]}", operation="remove"
-            ) from None
+            words = f"the machine of {order.agent} is still there: {refused(error)[1]}"
+            raise SandboxError(words, operation="remove") from None
         except RPCError as error:
             raise _engine_trouble(error) from None
+        return True
 
     async def send(self, fleet: str, recipient: str, body: str, subject: str = "") -> str:
         """Write to an agent as the user; returns the message's id once it is safe in the agent's inbox."""

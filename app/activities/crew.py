@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -38,6 +39,7 @@ log = logging.getLogger(__name__)
 
 MachineFact = Literal["starting", "ready", "paused", "suspended", "lost", "stopped", "destroyed"]
 PAUSE_LOOK_SECONDS = 0.25
+SYNC_SECONDS = 60.0
 LOST_REMEDY = "it is started again on its own disk; what it had not yet written there is lost"
 
 GATEWAY_URL = "http://127.0.0.1:8080"
@@ -56,8 +58,10 @@ class Member:
     sandbox: Sandbox | None = None
     turn: int = 0
     limits: LimitLog | None = None
+    bare: bool = False
+    """Whether its machine, new, has yet to get the workspace."""
     clean: bool = False
-    """Whether its machine was made new when it was last opened."""
+    """Whether its machine was made new for it."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
@@ -133,7 +137,12 @@ class Crew:
         name, began = machine_name(order.fleet, order.agent), time.monotonic()
         if await self._host.state(name) not in ("running", "paused"):
             return
-        await self._let_go(member_key(order.fleet, order.agent))
+        key = member_key(order.fleet, order.agent)
+        member = self._members.get(key)
+        if member is not None and member.sandbox is not None:
+            # Whoever stops the agent meanwhile throws the saved memory away: its files must be on the disk.
+            await _quietly(partial(member.sandbox.run, "sync", timeout=SYNC_SECONDS, user="root"))
+        await self._let_go(key)
         await self._host.suspend(name)
         note = "memory and state are on the disk"
         self._note_sandbox(order, "suspended", note, time.monotonic() - began)
@@ -229,10 +238,11 @@ class Crew:
         self._note_sandbox(order, "starting", "", 0.0)
         began = time.monotonic()
         request = self._request(member)
-        member.clean = await self._host.state(request.name) == "absent"
+        # Remembered until it is done: a machine that failed on its first start has a disk at the next try.
+        member.bare = member.bare or await self._host.state(request.name) == "absent"
         notify = member.limits.notify if member.limits is not None else unheard
         sandbox = await self._host.ensure(request, self._progress(order), notify)
-        if member.clean:
+        if member.bare:
             await self._furnish(member, sandbox)
         await member.runtime.prepare(sandbox, self._brief(member))
         member.sandbox = sandbox
@@ -245,6 +255,7 @@ class Crew:
         known = self._journal.last("session_opened", fleet=order.fleet, run=order.run, agent=order.agent)
         if isinstance(known, ev.SessionOpened) and known.session:
             self._journal.append(ev.SessionOpened(**_fact(order, "session/none"), session=""))
+        member.bare, member.clean = False, True
 
     def _request(self, member: Member) -> SandboxRequest:
         spec, order = member.spec, member.order

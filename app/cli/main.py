@@ -18,6 +18,7 @@ from app.cli import (
     bench,
     doctor,
     images,
+    life,
     look,
     project,
     run,
@@ -51,6 +52,7 @@ def build() -> typer.Typer:
     transcript.register(app)
     workspace.register(app)
     act.register(app)
+    life.register(app)
     shell.register(app)
     doctor.register(app)
     setup_check.register(app)

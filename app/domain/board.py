@@ -25,6 +25,7 @@ class AgentView:
     recipients: tuple[str, ...] = ()
     state: AgentStatus = AgentStatus.STARTING
     reason: str = ""
+    pausing: bool = False
     since: datetime | None = None
     turn: int = 0
     sandbox: str = ""
@@ -150,6 +151,7 @@ def _ended(event: ev.RunEnded, board: Board) -> None:
 def _moved(event: ev.AgentMoved, board: Board) -> None:
     view = board.agent(event.agent)
     view.state, view.reason, view.since, view.turn = event.state, event.reason, event.at, max(view.turn, event.turn)
+    view.pausing = event.pausing
 
 
 @_fold.register

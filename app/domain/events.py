@@ -88,12 +88,13 @@ class RunEnded(Fact):
 
 
 class AgentMoved(Fact):
-    """An agent's state changed; ``reason`` says why in words."""
+    """An agent's state changed; ``reason`` says why in words. ``pausing``: it is paused as soon as it comes to rest."""
 
     kind: Literal["agent_moved"] = "agent_moved"
     state: AgentStatus
     reason: str = ""
     turn: int = 0
+    pausing: bool = False
 
 
 class SandboxChanged(Fact):

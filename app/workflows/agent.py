@@ -326,7 +326,9 @@ class AgentWorkflow:
             return
         state.status, state.reason = status, reason
         workflow.set_current_details(f"**{status.value}**: {reason}")
-        await self._facts.record(self._facts.fact(ev.AgentMoved, state=status, reason=reason, turn=state.turn))
+        pausing = bool(state.pause) and not state.still and status is not AgentStatus.PAUSED
+        fact = self._facts.fact(ev.AgentMoved, state=status, reason=reason, turn=state.turn, pausing=pausing)
+        await self._facts.record(fact)
 
 
 def _started(name: str, order: object, result: type | None, timeout: timedelta) -> workflow.ActivityHandle[object]:

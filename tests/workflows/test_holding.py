@@ -191,20 +191,10 @@ async def test_remove_takes_the_machine_of_an_ended_agent(paths: Paths, temporal
         assert refusal.value.hint == "stop it first: skerry stop alice"
         await team.control.stop_agent(team.fleet, "alice")
         await team.until(lambda board: board.agents["alice"].state is AgentStatus.STOPPED)
-        await until_removed(team)
+        await team.control.remove_machine(team.fleet, "alice")
         assert machine(team, "alice") not in team.host.machines
         assert machine_facts(team, "alice") == ["ready", "stopped", "destroyed"]
         await team.control.start_agent(team.fleet, "alice")
         await team.until(lambda board: board.agents["alice"].state is AgentStatus.IDLE)
         second = next(turn for turn in team.turns if turn.agent == "alice" and turn.number == 2)
         assert second.prompt.startswith("Begin."), "nothing is left of the first conversation"
-
-
-async def until_removed(team: Team) -> None:
-    """An agent is over a moment after its last fact."""
-    for _ in range(100):
-        try:
-            return await team.control.remove_machine(team.fleet, "alice")
-        except ActionRefused:
-            await asyncio.sleep(0.1)
-    raise AssertionError("alice does not end")
