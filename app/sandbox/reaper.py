@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _PR_SET_CHILD_SUBREAPER = 36
-_COMMAND = "qemu-system"
 _INTERVAL = 0.05
 
 
@@ -58,14 +57,16 @@ def _one_is_dead() -> bool:
 
 
 def _dead_children() -> list[int]:
-    """Those in a session of their own: libvirt waits itself for a child that it starts in ours."""
+    """Orphans that came to us. What we or libvirt start and wait for is in our session, or leads its own.
+
+    Not told by their name: a machine's process may be killed before it has become QEMU.
+    """
     dead, ours = [], os.getsid(0)
     for children in Path("/proc/self/task").glob("*/children"):
         with contextlib.suppress(OSError):
             for pid in children.read_text().split():
-                name, _, rest = Path("/proc", pid, "stat").read_text().partition("(")[2].rpartition(")")
-                state, _, _, session = rest.split()[:4]
-                if name.startswith(_COMMAND) and state == "Z" and int(session) != ours:
+                state, _, _, session = Path("/proc", pid, "stat").read_text().rpartition(")")[2].split()[:4]
+                if state == "Z" and int(session) not in (ours, int(pid)):
                     dead.append(int(pid))
     return dead
 

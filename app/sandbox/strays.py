@@ -7,6 +7,7 @@ processes are used again; and a process of ours is known by its command line, wh
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import re
 import select
@@ -16,6 +17,8 @@ from pathlib import Path
 
 _FILE = "qemu.pid"
 _SECONDS = 10.0
+PROBE = "(probe)"
+"""What is said for the name of a QEMU that libvirt only asked what it can do; no machine can be called so."""
 _GUEST = re.compile(rb"guest=([A-Za-z0-9_.-]+)")
 
 
@@ -70,11 +73,18 @@ def _guest(pid: int, folders: Sequence[Path]) -> str | None:
     """Name of the machine this process runs, when it is one of ours."""
     try:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        named = _GUEST.match(words[words.index(b"-name") + 1])
-    except (OSError, ValueError, IndexError):
+    except OSError:
         return None
-    ours = any(os.fsencode(f"{folder}{os.sep}") in word for folder in folders for word in words)
-    return named[1].decode("ascii") if named and ours else None
+    if not any(os.fsencode(f"{folder}{os.sep}") in word for folder in folders for word in words):
+        return None
+    if _value(words, b"-machine").startswith(b"none,") and _value(words, b"-qmp"):
+        return PROBE
+    named = _GUEST.match(_value(words, b"-name"))
+    return named[1].decode("ascii") if named else None
+
+
+def _value(words: Sequence[bytes], option: bytes) -> bytes:
+    return next((value for word, value in itertools.pairwise(words) if word == option), b"")
 
 
 def _start_time(pid: int) -> int:
