@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from app.domain.errors import HostError, SandboxError
+from app.sandbox.domain_xml import own_memory
 from app.sandbox.libvirt_api import INSTALL, load_libvirt
 from app.sandbox.reaper import become_subreaper, reap_when_ended, reaping
 
@@ -106,9 +107,11 @@ class Hypervisor:
         return self._watched_pid(name)
 
     def restore(self, name: str, path: Path) -> int | None:
-        """Bring back what ``save`` wrote, paused; returns its process."""
+        """Bring back what ``save`` wrote, paused, with a memory of its own; returns its process."""
         with self._translated("restore the machine"), reaping():
-            self._open().restoreFlags(str(path), None, self._libvirt.VIR_DOMAIN_SAVE_PAUSED)
+            secrets = self._libvirt.VIR_DOMAIN_SAVE_IMAGE_XML_SECURE
+            xml = own_memory(self._open().saveImageGetXMLDesc(str(path), secrets))
+            self._open().restoreFlags(str(path), xml, self._libvirt.VIR_DOMAIN_SAVE_PAUSED)
         return self._watched_pid(name)
 
     def save(self, name: str, path: Path) -> None:

@@ -4,7 +4,7 @@ import xml.etree.ElementTree as ET
 from dataclasses import replace
 from pathlib import Path
 
-from app.sandbox.domain_xml import DomainSpec, PackDisk, RamFile, domain_uuid, domain_xml
+from app.sandbox.domain_xml import DomainSpec, PackDisk, RamFile, domain_uuid, domain_xml, own_memory
 
 GOLDEN = Path(__file__).parent / "golden" / "domain.xml"
 SPEC = DomainSpec(
@@ -63,6 +63,14 @@ def test_the_ram_of_a_clone_is_copied_on_write() -> None:
     assert clone[1] == "memory-backend-file,id=tm,size=1024M,mem-path=/t,,1/ram,share=off"
     assert clone[2:] == ["-machine", "memory-backend=tm", "-incoming", "defer"]
     assert template[1:] == ["memory-backend-file,id=tm,size=1024M,mem-path=/t/ram,share=on", *clone[2:4]]
+
+
+def test_a_memory_of_its_own_has_the_size_and_shares_nothing() -> None:
+    xml = own_memory(domain_xml(replace(SPEC, ram=RamFile(Path("/t,1/ram"), clone=True))))
+    words = [word.get("value") for word in ET.fromstring(xml).iter("{http://libvirt.org/schemas/domain/qemu/1.0}arg")]
+    assert words[:2] == ["-object", "memory-backend-ram,id=tm,size=1024M"] and "/t,1/ram" not in xml
+    plain = domain_xml(SPEC)
+    assert ET.canonicalize(own_memory(plain)) == ET.canonicalize(plain), "one that was booted has one already"
 
 
 def test_hostile_names_stay_text() -> None:

@@ -59,6 +59,8 @@ async def test_what_a_clone_wrote_survives_being_suspended_twice_and_a_start_on_
         assert machine.saved_memory.stat().st_mode & 0o777 == 0o600
         sandbox = await ensured(bench, name)
         assert sandbox.note == "resumed from disk" and not machine.saved_memory.exists()
+        usage = await bench.host.usage(name)
+        assert usage is not None and usage.memory_bytes < 320 * 2**20, "its zeros take no memory"
         assert await said(sandbox, _SUMS) == sums, "the same boot, disk and memory"
         assert abs(float(await said(sandbox, "date +%s.%N")) - time.time()) < 2
         await said(sandbox, write(more))
