@@ -12,6 +12,7 @@ import grp
 import json
 import os
 import pwd
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -39,6 +40,7 @@ stdio_handler = "file"
 # byte: a third of a second. Without this it asks once for all.
 capability_filters = [ "cpu-unavailable-features" ]
 """
+_DOMAIN_FOLDER = re.compile(r"domain-(\d+)-.+")
 _SOCKET_PATH_LIMIT = 107
 _LONGEST_SOCKET = "/lib/qemu/domain-99999-12345678901234567890/monitor.sock"
 _ACCOUNT = "libvirt-qemu"
@@ -199,6 +201,13 @@ class Hypervisor:
     def logs(self) -> list[Path]:
         """libvirt's logs, one for each machine that ever ran."""
         return sorted(self.log("x").parent.glob("*.log"))
+
+    def forgotten_folders(self) -> list[Path]:
+        """Folders libvirt made for machines that do not exist any more; not while one is being started."""
+        with self._translated("list machines"):
+            numbers = {domain.ID() for domain in self._open().listAllDomains()}
+        found = ((path, _DOMAIN_FOLDER.fullmatch(path.name)) for path in (self._root / "lib" / "qemu").glob("domain-*"))
+        return sorted(path for path, match in found if match and int(match[1]) not in numbers)
 
     def log(self, name: str) -> Path:
         """What QEMU and libvirt said of one machine."""

@@ -43,7 +43,7 @@ class Reconciler:
     def reconcile(self, keep: Collection[str], expected: Collection[str]) -> Reconciliation:
         """See ``SandboxHost.reconcile``; blocks."""
         steps = (self._domains, self._processes, self._folders, self._drafts, self._sockets, self._logs)
-        for step in steps:
+        for step in (*steps, self._libvirt_folders):
             with self._going_on(step.__name__):
                 step(keep)
         with self._going_on("builds"):
@@ -96,6 +96,11 @@ class Reconciler:
         for path in self.hypervisor.logs():
             if path.stem not in keep and path.stem not in alive:
                 self._remove("file", path.name, "the log of a machine that is gone", path.unlink)
+
+    def _libvirt_folders(self, keep: Collection[str]) -> None:
+        for folder in self.hypervisor.forgotten_folders():
+            why = "libvirt had it for a machine that is gone"
+            self._remove("file", folder.name, why, lambda folder=folder: shutil.rmtree(folder))  # type: ignore[misc]
 
     def _builds(self) -> None:
         for folder in (path for kept in self.kept for path in _entries(kept)):

@@ -115,10 +115,12 @@ async def test_hanging_up_ends_what_runs_there_and_nobody_waits_for_it(bench: Be
         assert await bench.sandbox.quiesce(2), "a person's terminal is no command of the agent"
 
     async def gone() -> bool:
-        left = "pgrep -f 'sleep [4]321'; ls /sys/fs/cgroup/jobs /dev/pts | grep -E '^t-|^[0-9]'"
-        return (await bench.sandbox.run(left, timeout=30)).output == b""
+        left = "pgrep -af 'sleep [4]321'; ls /sys/fs/cgroup/jobs /dev/pts | grep -E '^t-|^[0-9]'"
+        found = (await bench.sandbox.run(left, timeout=30)).output
+        print(found)
+        return found == b""
 
-    await until(gone)
+    await until(gone, 60)
 
 
 @pytest.mark.vm

@@ -127,6 +127,8 @@ int main(int argc, char **argv)
     unlink(leader);
     if (fields[3][0] == '@')
         unlink(fields[3] + 1);
-    rmdir(group); /* fails, rightly, while a program it left in the background lives */
+    /* Fails, rightly, while a program it left in the background lives. What hangs up ends all at once: a moment more. */
+    for (int tries = fields[0][0] == 't' ? 25 : 0; rmdir(group) < 0 && errno == EBUSY && tries > 0; tries--)
+        usleep(20000);
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
