@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import secrets
-import signal
-import subprocess
-import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
-from temporalio.client import Client, RPCError, WorkflowUpdateFailedError
+from temporalio.client import Client, RPCError, WorkflowFailureError, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCStatusCode
@@ -23,28 +19,29 @@ from app.config import Paths, Project, prepare_project
 from app.domain import events as ev
 from app.domain.board import Board
 from app.domain.envelope import USER, Envelope, check_envelope, reference
-from app.domain.errors import ActionRefused, AlreadyAnswered, EngineError, NotFound, SkerryError
+from app.domain.errors import ActionRefused, AlreadyAnswered, EngineError, NotFound, SandboxError, SkerryError
+from app.domain.events import ENDED
 from app.domain.interrupt import Answer, Interrupt, settle
 from app.domain.ports import Progress
-from app.engine.instance import EngineInfo, lock_holder, read_ready
+from app.engine.instance import EngineInfo
+from app.engine.process import engine_info, engine_was_killed, start_engine_process, stop_engine_process
 from app.store.journal import Journal, JournalReader
 from app.workflows import steps
 from app.workflows.agent import AgentWorkflow
 from app.workflows.fleet import FleetWorkflow
+from app.workflows.removal import RemovalWorkflow
 
-ENGINE_START_SECONDS = 90.0
-ENGINE_STOP_SECONDS = 60.0
+__all__ = [
+    "Control",
+    "engine_info",
+    "engine_was_killed",
+    "read_board",
+    "start_engine_process",
+    "stop_engine_process",
+]
+
 CONNECT_SECONDS = 10.0
-
-
-def engine_info(paths: Paths) -> EngineInfo | None:
-    """The engine of this user that can be used now, or None."""
-    return read_ready(paths.engine_ready, paths.engine_lock)
-
-
-def engine_was_killed(paths: Paths) -> bool:
-    """Whether the last engine went without saying so: one that ends in order takes its ready file away."""
-    return paths.engine_ready.exists() and lock_holder(paths.engine_lock) is None
+ENDING_SECONDS = 15.0
 
 
 def read_board(paths: Paths, fleet: str) -> Board:
@@ -127,6 +124,56 @@ class Control:
         """Stop one agent."""
         await self._signal(steps.agent_workflow_id(fleet, agent), AgentWorkflow.stop.__name__, reason, agent)
 
+    async def start_agent(self, fleet: str, agent: str) -> None:
+        """Start an agent that has ended again, in a run that goes on: same disk, memory, inbox and conversation."""
+        handle = self._client.get_workflow_handle(steps.fleet_workflow_id(fleet))
+        name, hint = "start_agent", "start the team with 'skerry run'"
+        await self._execute(handle, name, agent, f"the run of {fleet} has ended: no agent of it can be started", hint)
+
+    async def pause_agent(self, fleet: str, agent: str, *, to_disk: bool = False) -> None:
+        """Hold an agent: its machine stands still at once, or is saved ``to_disk`` after the turn."""
+        await self._update(fleet, agent, "pause", steps.PauseOrder(to_disk=to_disk))
+
+    async def resume_agent(self, fleet: str, agent: str) -> None:
+        """Let a paused agent go on where it stood."""
+        await self._update(fleet, agent, "resume")
+
+    async def reset_agent(self, fleet: str, agent: str) -> None:
+        """Give an agent a clean machine; memory and inbox stay, its conversation is given up. Done between turns."""
+        await self._update(fleet, agent, "reset")
+
+    async def remove_machine(self, fleet: str, agent: str) -> None:
+        """Take the machine of an agent that is not at work away, with its disk; one at work is refused."""
+        board = await asyncio.to_thread(read_board, self._paths, fleet)
+        order = steps.AgentOrder(fleet=fleet, run=board.run, agent=agent, project_file="")
+        view = board.agents.get(agent)
+        # An agent that has ended is over a moment after its last fact.
+        until = time.monotonic() + (ENDING_SECONDS if view is not None and view.state in ENDED else 0)
+        while not await self._remove(order):
+            if time.monotonic() >= until:
+                hint = f"stop it first: skerry stop {agent}"
+                raise ActionRefused(f"{agent} is at work", operation="remove", hint=hint)
+            await asyncio.sleep(0.2)
+
+    async def _remove(self, order: steps.AgentOrder) -> bool:
+        """False when the agent's workflow is still there."""
+        try:
+            await self._client.execute_workflow(
+                RemovalWorkflow.run,
+                order,
+                id=steps.agent_workflow_id(order.fleet, order.agent),
+                task_queue=steps.TASK_QUEUE,
+                static_summary=f"removes the machine of {order.agent}",
+            )
+        except WorkflowAlreadyStartedError:
+            return False
+        except WorkflowFailureError as error:
+            words = f"the machine of {order.agent} is still there: {refused(error)[1]}"
+            raise SandboxError(words, operation="remove") from None
+        except RPCError as error:
+            raise _engine_trouble(error) from None
+        return True
+
     async def send(self, fleet: str, recipient: str, body: str, subject: str = "") -> str:
         """Write to an agent as the user; returns the message's id once it is safe in the agent's inbox."""
         message_id = f"m-{secrets.token_hex(6)}"
@@ -171,17 +218,29 @@ class Control:
         """Let go of the connection."""
         self._journal.close()
 
-    async def _update(self, fleet: str, agent: str, name: str, order: object, *, update_id: str) -> None:
+    async def _update(self, fleet: str, agent: str, name: str, order: object = None, *, update_id: str = "") -> None:
         handle = self._client.get_workflow_handle(steps.agent_workflow_id(fleet, agent))
+        gone = f"{agent} is not at work in {fleet}"
+        await self._execute(handle, name, order, gone, "see 'skerry status'", update_id=update_id)
+
+    async def _execute(
+        self,
+        handle: WorkflowHandle[Any, Any],
+        name: str,
+        order: object,
+        gone: str,
+        hint: str,
+        *,
+        update_id: str = "",
+    ) -> None:
+        """Ask a workflow. ``gone`` and ``hint`` are said when it is not there."""
         try:
-            await handle.execute_update(name, order, id=update_id)
+            await handle.execute_update(name, args=[] if order is None else [order], id=update_id or None)
         except WorkflowUpdateFailedError as error:
             raise _refusal(error) from None
         except RPCError as error:
             if error.status is RPCStatusCode.NOT_FOUND:
-                raise NotFound(
-                    f"{agent} is not at work in {fleet}", operation=name, hint="see 'skerry status'"
-                ) from None
+                raise NotFound(gone, operation=name, hint=hint) from None
             raise _engine_trouble(error) from None
 
     async def _signal(self, workflow_id: str, name: str, reason: str, what: str) -> None:
@@ -207,61 +266,6 @@ async def _connect(info: EngineInfo) -> Client:
                     hint="try again; if it stays so, 'skerry stop' and start again",
                 ) from None
             await asyncio.sleep(0.2)
-
-
-async def start_engine_process(paths: Paths, progress: Progress) -> EngineInfo:
-    """Start an engine in the background, on its own feet, and wait until it can be used. Raises EngineError."""
-    paths.prepare()
-    progress("Starting the engine")
-    process = _launch_engine(paths)
-    until = time.monotonic() + ENGINE_START_SECONDS
-    while time.monotonic() < until:
-        info = engine_info(paths)
-        if info is not None:
-            return info
-        if process.poll() is not None and lock_holder(paths.engine_lock) is None:
-            words, remedy = _last_words(paths.engine_log)
-            raise EngineError(
-                f"the engine did not start: {words}",
-                operation="start the engine",
-                hint=remedy or f"see {paths.engine_log}",
-            )
-        await asyncio.sleep(0.05)
-    raise EngineError(
-        f"the engine was not ready after {ENGINE_START_SECONDS:.0f} s",
-        operation="start the engine",
-        hint=f"see {paths.engine_log}",
-    )
-
-
-def _launch_engine(paths: Paths) -> subprocess.Popen[bytes]:
-    with paths.engine_log.open("ab") as output:
-        return subprocess.Popen(
-            [sys.executable, "-m", "app", "engine"],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-            cwd="/",
-            env=os.environ | {"PYTHONUNBUFFERED": "1", "PYTHONPATH": str(_code_root())},
-        )
-
-
-async def stop_engine_process(paths: Paths) -> bool:
-    """End the engine with TERM and wait until it is gone; False when none ran. Raises EngineError when it stays."""
-    pid = lock_holder(paths.engine_lock)
-    if pid is None:
-        return False
-    if pid:
-        os.kill(pid, signal.SIGTERM)
-    until = time.monotonic() + ENGINE_STOP_SECONDS
-    while time.monotonic() < until:
-        if lock_holder(paths.engine_lock) is None:
-            return True
-        await asyncio.sleep(0.05)
-    raise EngineError(
-        f"the engine (process {pid}) does not end", operation="stop", hint=f"see {paths.engine_log}; then kill {pid}"
-    )
 
 
 def _fleet_start(project: Project, run: str, rehearse: str | None) -> steps.FleetStart:
@@ -312,16 +316,3 @@ def _engine_trouble(error: RPCError) -> EngineError:
     return EngineError(
         f"the engine did not take it: {error.message}", operation="ask the engine", hint="try again in a moment"
     )
-
-
-def _code_root() -> Path:
-    return Path(__file__).resolve().parent.parent
-
-
-def _last_words(log_file: Path) -> tuple[str, str]:
-    """What the engine said last, and the remedy when it named one (the command line prints them as two lines)."""
-    lines = log_file.read_text(encoding="utf-8", errors="replace").strip().splitlines() or ["it said nothing"]
-    remedy = ""
-    if lines[-1].startswith("remedy: ") and len(lines) > 1:
-        remedy = lines.pop().removeprefix("remedy: ")
-    return lines[-1].removeprefix("error: ")[-300:], remedy

@@ -7,26 +7,35 @@ workspace pushed in comes out again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
 from app.domain import events as ev
 from app.domain.errors import SandboxError, SandboxLost
+from app.domain.machines import (
+    CommandResult,
+    MachineState,
+    MachineUsage,
+    MirrorReport,
+    Notify,
+    Reconciliation,
+    Removed,
+    SandboxRequest,
+    unheard,
+)
 from app.domain.ports import (
     Brief,
-    CommandResult,
     GuestProcess,
     GuestUser,
-    MirrorReport,
     OutputSink,
     Progress,
     Sandbox,
-    SandboxRequest,
     TurnObserver,
     TurnOutcome,
     TurnRequest,
 )
+from app.domain.terminal import Terminal
 
 Answering = Callable[[str], CommandResult]
 Play = Callable[[str, TurnRequest, TurnObserver], Awaitable[TurnOutcome]]
@@ -84,12 +93,31 @@ class FakeSandbox:
         self._check()
         self.files[path] = data
 
+    async def write_files(
+        self, folder: str, files: Mapping[str, bytes], *, mode: int = 0o644, user: GuestUser = "agent"
+    ) -> None:
+        """Kept in ``files``."""
+        for name, data in files.items():
+            await self.write_file(f"{folder}/{name}", data, mode=mode, user=user)
+
     async def read_file(self, path: str, *, limit: int = 1_048_576) -> bytes:
         """The file's first bytes."""
         self._check()
         if path not in self.files:
             raise SandboxError(f"{path} is not there", operation="read file")
         return self.files[path][:limit]
+
+    async def send_file(self, source: Path, path: str) -> None:
+        """Keep the file."""
+        self._check()
+        self.files[path] = await asyncio.to_thread(source.read_bytes)
+
+    async def receive_file(self, path: str, destination: Path, *, limit: int) -> int:
+        """Write the file out."""
+        data = await self.read_file(path, limit=limit + 1)
+        if len(data) > limit:
+            raise SandboxError(f"{path} has more than {limit} bytes", operation="receive file")
+        return await asyncio.to_thread(destination.write_bytes, data)
 
     async def push_workspace(self, source: Path) -> int:
         """Take in the regular files below ``source``."""
@@ -111,6 +139,21 @@ class FakeSandbox:
             total += len(data)
         return MirrorReport(files=len(inside), bytes=total)
 
+    async def open_terminal(
+        self,
+        *,
+        columns: int,
+        rows: int,
+        user: GuestUser = "agent",
+        cwd: str = "/workspace",
+        command: str = "",
+        term: str = "xterm-256color",
+        piped: bool = False,
+    ) -> Terminal:
+        """A terminal that says its own size back and echoes what is typed, until an end of transmission."""
+        self._check()
+        return FakeTerminal(columns, rows)
+
     async def quiesce(self, timeout: float) -> bool:
         """Nothing ever runs on."""
         return True
@@ -123,21 +166,64 @@ class FakeSandbox:
             raise SandboxLost(f"{self.name} is gone", operation="use the machine")
 
 
+class FakeTerminal:
+    """Echoes; control-D ends it with status 0."""
+
+    def __init__(self, columns: int, rows: int) -> None:
+        self._said: asyncio.Queue[bytes] = asyncio.Queue()
+        self._ended = asyncio.Event()
+        self._said.put_nowait(f"{columns}x{rows}\r\n".encode())
+
+    async def read(self) -> bytes:
+        """What was echoed."""
+        return await self._said.get()
+
+    async def write(self, data: bytes) -> None:
+        """Echo, or end."""
+        self._said.put_nowait(b"" if b"\x04" in data else data)
+        if b"\x04" in data:
+            self._ended.set()
+
+    async def end_input(self) -> None:
+        """End."""
+        await self.close()
+
+    async def resize(self, columns: int, rows: int) -> None:
+        """Say the new size."""
+        self._said.put_nowait(f"{columns}x{rows}\r\n".encode())
+
+    async def wait(self) -> int | None:
+        """0 after its end."""
+        await self._ended.wait()
+        return 0
+
+    async def close(self) -> None:
+        """Hang up."""
+        self._said.put_nowait(b"")
+        self._ended.set()
+
+
 class FakeSandboxHost:
     """Machines made of dictionaries; those that were stopped keep their files."""
 
     def __init__(self, answering: Answering = lambda command: succeeded()) -> None:
         self.machines: dict[str, FakeSandbox] = {}
         self.running: set[str] = set()
+        self.paused: set[str] = set()
+        self.suspended: set[str] = set()
+        self.notify: dict[str, Notify] = {}
         self.made = 0
         self._answering = answering
 
     async def start(self) -> None:
         """Ready at once."""
 
-    async def ensure(self, request: SandboxRequest, progress: Progress) -> Sandbox:
+    async def ensure(self, request: SandboxRequest, progress: Progress, notify: Notify = unheard) -> Sandbox:
         """The machine of that name, made when missing."""
         await asyncio.sleep(0)
+        self.paused.discard(request.name)
+        self.suspended.discard(request.name)
+        self.notify[request.name] = notify
         if request.name not in self.machines:
             self.made += 1
             self.machines[request.name] = FakeSandbox(request.name, self._answering)
@@ -148,13 +234,53 @@ class FakeSandboxHost:
         """Running machines."""
         return sorted(self.running)
 
+    async def state(self, name: str) -> MachineState:
+        """What was last asked of it."""
+        if name in self.suspended:
+            return "suspended"
+        if name in self.running:
+            return "paused" if name in self.paused else "running"
+        return "stopped" if name in self.machines else "absent"
+
+    async def pause(self, name: str) -> None:
+        """Noted."""
+        if name in self.running:
+            self.paused.add(name)
+
+    async def resume(self, name: str) -> None:
+        """Noted."""
+        self.paused.discard(name)
+
+    async def suspend(self, name: str) -> None:
+        """Gone from the running ones; files stay."""
+        if name in self.running:
+            self.running.discard(name)
+            self.suspended.add(name)
+
+    async def usage(self, name: str) -> MachineUsage | None:
+        """The same figures for every machine."""
+        if name not in self.machines:
+            return None
+        return MachineUsage(cpu_seconds=1.0, memory_bytes=64 * 2**20, disk_bytes=16 * 2**20)
+
+    async def reconcile(self, keep: Collection[str], expected: Collection[str]) -> Reconciliation:
+        """Machines nobody keeps are removed."""
+        strangers = sorted(set(self.machines) - set(keep))
+        for name in strangers:
+            await self.destroy(name)
+        living = sorted(self.running | self.suspended)
+        lost = sorted(set(expected) - set(living))
+        return Reconciliation(living, lost, tuple(Removed("disk", name, "no agent has it") for name in strangers))
+
     async def stop(self, name: str) -> None:
         """Power off; files stay."""
         self.running.discard(name)
+        self.paused.discard(name)
+        self.suspended.discard(name)
 
     async def destroy(self, name: str) -> None:
         """All gone."""
-        self.running.discard(name)
+        await self.stop(name)
         self.machines.pop(name, None)
 
     async def close(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -37,13 +38,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True)
-def private_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+def private_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Nothing of the user is read or written, and no key leaves this machine."""
     home = tmp_path_factory.getbasetemp() / f"home-{os.urandom(4).hex()}"
     monkeypatch.setenv("SKERRY_HOME", str(home))
     for variable in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "SKERRY_CHECKOUT"):
         monkeypatch.delenv(variable, raising=False)
-    return home
+    yield home
+    runtime = Paths.from_environment({**os.environ, "SKERRY_HOME": str(home)}).runtime
+    shutil.rmtree(runtime, ignore_errors=True)  # outside of the home when that has too long a path for sockets
 
 
 @pytest.fixture

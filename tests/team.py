@@ -82,15 +82,15 @@ class Team:
         self.project: Project = load_project(folder)
         self.stack = AsyncExitStack()
         self.journal = Journal(self.paths.journal_db)
-        roster: Roster = {}
-        self.calls = ToolCalls(roster, self.journal, self.client)
+        self.roster: Roster = {}
+        self.calls = ToolCalls(self.roster, self.journal, self.client)
         self.gateway = Gateway(self.calls.handle, lambda usage: None)
         memory = open_database(self.paths.journal_db)
         self.stack.callback(memory.close)
         self.stack.callback(self.journal.close)
         self.stack.push_async_callback(self.gateway.stop)
-        crew = Crew(
-            roster,
+        self.crew = Crew(
+            self.roster,
             host=self.host,
             gateway=self.gateway,
             journal=self.journal,
@@ -98,8 +98,8 @@ class Team:
             paths=self.paths,
             make_runtime=lambda kind: ScriptedRuntime(self._play),
         )
-        self.stack.push_async_callback(crew.close)
-        await self.stack.enter_async_context(make_worker(self.client, AgentSteps(crew, self.journal)))
+        self.stack.push_async_callback(self.crew.close)
+        await self.stack.enter_async_context(make_worker(self.client, AgentSteps(self.crew, self.journal)))
         self.control = Control(self.paths, self.client, EngineInfo(0, "test", "", "", ""))
         self.stack.push_async_callback(self.control.close)
         return self

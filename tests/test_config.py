@@ -185,7 +185,9 @@ def test_a_file_that_unfolds_without_end(write_project: WriteProject) -> None:
 
 
 def test_the_project_knows_its_places(write_project: WriteProject) -> None:
-    folder = write_project("project: {name: Feature X!, repository: ../repo}\n" + ONE)
+    folder = write_project("project: {name: Feature X!}\n" + ONE)
+    (folder.parent / "repo" / ".git").mkdir(parents=True)
+    (folder / "agents.yaml").write_text("project: {name: Feature X!, repository: ../repo}\n" + ONE)
     project = load_project(folder / "agents.yaml")
     agent = project.fleet.agents[0]
     assert project.root == folder.resolve()

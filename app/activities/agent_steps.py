@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,6 +13,8 @@ from temporalio import activity
 
 from app.activities.crew import Crew, Member
 from app.activities.failures import told_to_temporal
+from app.activities.heartbeat import beating
+from app.activities.machine_steps import MachineSteps, prepared
 from app.activities.observer import TurnRecorder
 from app.domain import events as ev
 from app.domain import prompts
@@ -23,7 +25,6 @@ from app.domain.ports import TurnOutcome, TurnRequest
 from app.store.journal import Journal
 from app.workflows import steps
 
-BEAT_SECONDS = 1.0
 CANCEL_GRACE_SECONDS = 10.0
 
 
@@ -45,6 +46,7 @@ class AgentSteps:
             self.run_turn,
             self.mirror_workspace,
             self.release_agent,
+            *MachineSteps(self._crew).all(),
         )
 
     @activity.defn(name=steps.RECORD)
@@ -78,34 +80,34 @@ class AgentSteps:
     @activity.defn(name=steps.PREPARE_AGENT)
     async def prepare_agent(self, prepare: steps.PrepareOrder) -> steps.Prepared:
         """Bring the machine up, with the workspace in it."""
-        async with told_to_temporal(), _beating():
+        async with told_to_temporal(), beating():
             member = await self._crew.begin(prepare.order, fresh=prepare.fresh)
-        return steps.Prepared(note=member.sandbox.note if member.sandbox else "")
+        return prepared(member)
 
     @activity.defn(name=steps.RUN_TURN)
     async def run_turn(self, turn: steps.TurnOrder) -> steps.TurnResult:
         """Give the agent its prompt and wait for the end of its turn; go on with it when a crash cut it."""
-        async with told_to_temporal(), _beating():
+        async with told_to_temporal(), beating():
             member = await self._crew.member(turn.order)
             member.turn = turn.turn
             try:
                 outcome = await self._turn(member, turn)
-            except SandboxError:
-                await self._crew.lost(member)
+            except SandboxError as error:
+                await self._crew.lost(member, error)
                 raise
         return steps.TurnResult(stop_reason=outcome.stop_reason, session=outcome.session)
 
     @activity.defn(name=steps.MIRROR_WORKSPACE)
     async def mirror_workspace(self, mirror: steps.MirrorOrder) -> None:
-        """Bring changed files out into ``sandbox_path``."""
-        async with told_to_temporal(), _beating():
+        """Bring changed files out into ``sandbox_path``, and the agent's branch when it has a repository."""
+        async with told_to_temporal(), beating():
             member = await self._crew.member(mirror.order)
             if member.sandbox is None:
                 raise SandboxError(f"{mirror.order.agent} has no machine", operation="mirror the workspace")
             try:
-                report = await member.sandbox.mirror_workspace(member.project.sandbox_path(member.spec))
-            except SandboxError:
-                await self._crew.lost(member)
+                report = await self._crew.workspaces.bring_out(member.sandbox, member.project, member.spec)
+            except SandboxError as error:
+                await self._crew.lost(member, error)
                 raise
             self._journal.append(
                 ev.WorkspaceMirrored(
@@ -121,7 +123,7 @@ class AgentSteps:
     @activity.defn(name=steps.RELEASE_AGENT)
     async def release_agent(self, release: steps.ReleaseOrder) -> None:
         """End the program, power the machine off."""
-        async with told_to_temporal(), _beating():
+        async with told_to_temporal(), beating():
             await self._crew.release(release.order)
 
     async def _turn(self, member: Member, turn: steps.TurnOrder) -> TurnOutcome:
@@ -138,7 +140,14 @@ class AgentSteps:
         )
         began = time.monotonic()
         running = asyncio.create_task(member.runtime.run_turn(member.sandbox, request, recorder))
-        outcome = await _until_done_or_cancelled(running, member)
+        try:
+            outcome = await _until_done_or_cancelled(running, member)
+        except asyncio.CancelledError:
+            if not activity.is_worker_shutdown():
+                recorder.flush()
+                cancelled = TurnOutcome(session=request.session or "", stop_reason="cancelled")
+                self._end(turn, cancelled, time.monotonic() - began)
+            raise
         recorder.mark_read()
         recorder.flush()
         self._end(turn, outcome, time.monotonic() - began)
@@ -161,13 +170,15 @@ class AgentSteps:
         parts: list[str] = []
         if turn.cause == "start":
             parts.append(prompts.first_prompt(member.spec, member.memory.read()))
+        if turn.cause == "instructions":
+            parts.append(prompts.STARTED_AGAIN)
         parts += [prompts.answer_block(self._journal.body(item, Interrupt)) for item in turn.answers]
         parts += [prompts.message_block(self._journal.body(item, Envelope)) for item in turn.messages]
         return "\n\n".join(parts)
 
     def _session(self, order: steps.AgentOrder) -> str | None:
         fact = self._journal.last("session_opened", fleet=order.fleet, run=order.run, agent=order.agent)
-        return fact.session if isinstance(fact, ev.SessionOpened) else None
+        return fact.session or None if isinstance(fact, ev.SessionOpened) else None
 
     def _end(self, turn: steps.TurnOrder, outcome: TurnOutcome, seconds: float) -> None:
         named = _named(turn.order, f"t{turn.turn}/ended")
@@ -195,22 +206,6 @@ async def _until_done_or_cancelled(running: asyncio.Task[TurnOutcome], member: M
         with contextlib.suppress(Exception, asyncio.CancelledError):
             await running
         raise
-
-
-@contextlib.asynccontextmanager
-async def _beating() -> AsyncIterator[None]:
-    """Within: Temporal hears that this step is alive."""
-
-    async def beat() -> None:
-        while True:
-            activity.heartbeat()
-            await asyncio.sleep(BEAT_SECONDS)
-
-    task = asyncio.create_task(beat())
-    try:
-        yield
-    finally:
-        task.cancel()
 
 
 def _named(order: steps.AgentOrder, name: str) -> dict[str, Any]:

@@ -11,16 +11,24 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from typing import Any, Literal
 
 from sqlite_utils import Database
 
+from app.activities.limit_log import LimitLog
+from app.activities.terminals import open_terminal
+from app.activities.workspaces import Workspaces
 from app.config import Paths, Project, load_project, load_rules, prepare_project
 from app.domain import events as ev
 from app.domain import prompts
-from app.domain.errors import SandboxError
+from app.domain.errors import SandboxError, SandboxLost
 from app.domain.fleet import AgentSpec
-from app.domain.ports import AgentRuntime, Brief, Progress, Sandbox, SandboxHost, SandboxRequest
+from app.domain.machines import Notice, SandboxRequest, unheard
+from app.domain.ports import AgentRuntime, Brief, Progress, Sandbox, SandboxHost
+from app.domain.terminal import Terminal, TerminalWish
+from app.domain.text import first_line, printable
 from app.gateway.door import DoorSpec, Provider, Rehearsal
 from app.gateway.server import Gateway
 from app.store.journal import Journal
@@ -28,6 +36,11 @@ from app.store.memory import MemoryFile
 from app.workflows.steps import AgentOrder
 
 log = logging.getLogger(__name__)
+
+MachineFact = Literal["starting", "ready", "paused", "suspended", "lost", "stopped", "destroyed"]
+PAUSE_LOOK_SECONDS = 0.25
+SYNC_SECONDS = 60.0
+LOST_REMEDY = "it is started again on its own disk; what it had not yet written there is lost"
 
 GATEWAY_URL = "http://127.0.0.1:8080"
 """The gateway as every machine sees it; the channel, not the address, tells who calls."""
@@ -44,6 +57,11 @@ class Member:
     memory: MemoryFile
     sandbox: Sandbox | None = None
     turn: int = 0
+    limits: LimitLog | None = None
+    bare: bool = False
+    """Whether its machine, new, has yet to get the workspace."""
+    clean: bool = False
+    """Whether its machine was made new for it."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
@@ -81,10 +99,16 @@ class Crew:
         self._journal = journal
         self._memory = memory
         self._paths = paths
+        self.workspaces = Workspaces(paths)
         self._make_runtime = make_runtime
 
     async def member(self, order: AgentOrder) -> Member:
-        """The agent with its door open and its machine up; both are made or found again when they are not."""
+        """The agent with its door open and its machine up; both are made or found again when they are not.
+
+        Waits while the agent is paused: a step that is tried again after a crash must not set its machine going.
+        """
+        while self._is_paused(order):  # noqa: ASYNC110  # the end of a pause is a fact, and facts make no noise
+            await asyncio.sleep(PAUSE_LOOK_SECONDS)
         member = self._enlist(order)
         async with member.lock:
             await self._open_door(member)
@@ -93,18 +117,67 @@ class Crew:
         return member
 
     async def begin(self, order: AgentOrder, *, fresh: bool) -> Member:
-        """``member``, on a new machine with the workspace pushed in when ``fresh``."""
+        """``member``, on a new machine with its workspace seeded when ``fresh``."""
         key = member_key(order.fleet, order.agent)
         if fresh:
+            await self.workspaces.check(self._enlist(order).project)  # before anything of an earlier run goes
             await self._let_go(key)
             await self._host.destroy(machine_name(order.fleet, order.agent))
-        member = await self.member(order)
-        if fresh:
-            await self._sandbox(member).push_workspace(member.project.sandbox_path(member.spec))
-        return member
+        return await self.member(order)
 
-    async def lost(self, member: Member) -> None:
+    async def pause(self, order: AgentOrder) -> None:
+        """Stop the machine's processors; programs and channels stay as they are."""
+        name = machine_name(order.fleet, order.agent)
+        if await self._host.state(name) == "running":
+            await self._host.pause(name)
+            self._note_sandbox(order, "paused", "its processors stand still; its memory stays", 0.0)
+
+    async def suspend(self, order: AgentOrder) -> None:
+        """Save the machine to disk and free its memory. The program ends; its conversation is loaded again later."""
+        name, began = machine_name(order.fleet, order.agent), time.monotonic()
+        if await self._host.state(name) not in ("running", "paused"):
+            return
+        key = member_key(order.fleet, order.agent)
+        member = self._members.get(key)
+        if member is not None and member.sandbox is not None:
+            # Whoever stops the agent meanwhile throws the saved memory away: its files must be on the disk.
+            await _quietly(partial(member.sandbox.run, "sync", timeout=SYNC_SECONDS, user="root"))
+        await self._let_go(key)
+        await self._host.suspend(name)
+        note = "memory and state are on the disk"
+        self._note_sandbox(order, "suspended", note, time.monotonic() - began)
+
+    async def thaw(self, order: AgentOrder) -> bool:
+        """Let a paused machine go on; False when it was not paused."""
+        name = machine_name(order.fleet, order.agent)
+        if await self._host.state(name) != "paused":
+            return False
+        await self._host.resume(name)
+        self._note_sandbox(order, "ready", "goes on", 0.0)
+        return True
+
+    async def resume(self, order: AgentOrder) -> None:
+        """Let a paused machine go on, bring one that is on the disk, or gone, up again."""
+        if not await self.thaw(order):
+            await self.member(order)
+
+    async def reset(self, order: AgentOrder) -> Member:
+        """A new machine instead of the agent's own."""
+        await self._let_go(member_key(order.fleet, order.agent))
+        await self._destroy(order, "reset: a clean one is made")
+        return await self.member(order)
+
+    async def remove(self, order: AgentOrder) -> None:
+        """The machine with its disk, keys and sockets: all gone."""
+        key = member_key(order.fleet, order.agent)
+        await self._let_go(key)
+        await self._destroy(order, "removed with its disk")
+        await self._gateway.close_door(key)
+
+    async def lost(self, member: Member, error: SandboxError) -> None:
         """The machine or its channel failed: the next ``member`` call opens it anew."""
+        if isinstance(error, SandboxLost):
+            self._note_sandbox(member.order, "lost", f"{error.message}; {LOST_REMEDY}", 0.0)
         async with member.lock:
             sandbox, member.sandbox = member.sandbox, None
             if sandbox is not None:
@@ -112,16 +185,25 @@ class Crew:
 
     async def release(self, order: AgentOrder) -> None:
         """End the agent's program, power its machine off, close its door. The disk stays."""
-        key = member_key(order.fleet, order.agent)
+        key, name = member_key(order.fleet, order.agent), machine_name(order.fleet, order.agent)
+        await self._host.resume(name)  # one that stands still can neither end its programs nor write its files
         await self._let_go(key)
-        await self._host.stop(machine_name(order.fleet, order.agent))
+        await self._host.stop(name)
         await self._gateway.close_door(key)
         self._note_sandbox(order, "stopped", "powered off; the disk is kept", 0.0)
+
+    async def terminal(self, wish: TerminalWish) -> Terminal:
+        """A terminal for a person. Raises NotFound or SandboxError naming the machine's state and the remedy."""
+        member = self._members.get(member_key(wish.fleet, wish.agent))
+        state = await self._host.state(machine_name(wish.fleet, wish.agent))
+        return await open_terminal(wish, None if member is None else member.sandbox, state)
 
     async def close(self) -> None:
         """Let go of all agents; their machines go on."""
         for key in list(self._members):
             member = self._members.pop(key)
+            if member.limits is not None:
+                member.limits.close()
             if member.sandbox is not None:
                 await _quietly(member.sandbox.close)
 
@@ -134,6 +216,7 @@ class Crew:
             spec = project.fleet.agent(order.agent)
             memory = MemoryFile(project.memory_file(spec), self._memory, fleet=order.fleet, agent=order.agent)
             member = Member(order, project, spec, self._make_runtime(spec.type), memory)
+            member.limits = LimitLog(lambda notice, count: self._note_limit(order, notice, count))
             self._members[key] = member
         return member
 
@@ -154,10 +237,25 @@ class Crew:
         order = member.order
         self._note_sandbox(order, "starting", "", 0.0)
         began = time.monotonic()
-        sandbox = await self._host.ensure(self._request(member), self._progress(order))
+        request = self._request(member)
+        # Remembered until it is done: a machine that failed on its first start has a disk at the next try.
+        member.bare = member.bare or await self._host.state(request.name) == "absent"
+        notify = member.limits.notify if member.limits is not None else unheard
+        sandbox = await self._host.ensure(request, self._progress(order), notify)
+        if member.bare:
+            await self._furnish(member, sandbox)
         await member.runtime.prepare(sandbox, self._brief(member))
         member.sandbox = sandbox
         self._note_sandbox(order, "ready", sandbox.note, time.monotonic() - began)
+
+    async def _furnish(self, member: Member, sandbox: Sandbox) -> None:
+        """A machine without a past: it gets the workspace; a conversation went with the one before it."""
+        await self.workspaces.seed(sandbox, member.project, member.spec)
+        order = member.order
+        known = self._journal.last("session_opened", fleet=order.fleet, run=order.run, agent=order.agent)
+        if isinstance(known, ev.SessionOpened) and known.session:
+            self._journal.append(ev.SessionOpened(**_fact(order, "session/none"), session=""))
+        member.bare, member.clean = False, True
 
     def _request(self, member: Member) -> SandboxRequest:
         spec, order = member.spec, member.order
@@ -170,6 +268,8 @@ class Crew:
             memory_mib=spec.sandbox.memory_mib,
             disk_gib=spec.sandbox.disk_gib,
             door=self._paths.door(member_key(order.fleet, order.agent)),
+            processes=spec.limits.processes,
+            command_seconds=spec.limits.command,
         )
 
     def _brief(self, member: Member) -> Brief:
@@ -190,34 +290,42 @@ class Crew:
 
         return tell
 
-    def _note_sandbox(self, order: AgentOrder, state: str, note: str, seconds: float) -> None:
-        now = datetime.now(UTC)
-        fact = ev.SandboxChanged.model_validate(
-            {
-                "id": f"{order.run}/{order.agent}/machine/{now.timestamp():.6f}/{state}",
-                "at": now,
-                "fleet": order.fleet,
-                "run": order.run,
-                "agent": order.agent,
-                "state": state,
-                "note": note,
-                "seconds": round(seconds, 3),
-            }
-        )
-        self._journal.append(fact)
+    def _note_sandbox(self, order: AgentOrder, state: MachineFact, note: str, seconds: float) -> None:
+        named = _fact(order, f"machine/{state}")
+        self._journal.append(ev.SandboxChanged(**named, state=state, note=note, seconds=round(seconds, 3)))
 
-    def _sandbox(self, member: Member) -> Sandbox:
-        if member.sandbox is None:
-            raise SandboxError(f"{member.spec.id} has no machine", operation="use the machine")
-        return member.sandbox
+    def _note_limit(self, order: AgentOrder, notice: Notice, count: int) -> None:
+        named = _fact(order, f"limit/{notice.limit}")
+        detail = printable(first_line(notice.detail, 400))
+        self._journal.append(ev.LimitReached(**named, limit=notice.limit, detail=detail, count=count))
+
+    def _is_paused(self, order: AgentOrder) -> bool:
+        moved = self._journal.last("agent_moved", fleet=order.fleet, run=order.run, agent=order.agent)
+        return isinstance(moved, ev.AgentMoved) and moved.state is ev.AgentStatus.PAUSED
+
+    async def _destroy(self, order: AgentOrder, note: str) -> None:
+        name = machine_name(order.fleet, order.agent)
+        was = await self._host.state(name)
+        await self._host.destroy(name)
+        if was != "absent":
+            self._note_sandbox(order, "destroyed", note, 0.0)
 
     async def _let_go(self, key: str) -> None:
         member = self._members.pop(key, None)
         if member is None:
             return
+        if member.limits is not None:
+            member.limits.close()
         await _quietly(member.runtime.close)
         if member.sandbox is not None:
             await _quietly(member.sandbox.close)
+
+
+def _fact(order: AgentOrder, what: str) -> dict[str, Any]:
+    """The fields of a fact that is new each time."""
+    now = datetime.now(UTC)
+    name = f"{order.run}/{order.agent}/{what}/{now.timestamp():.6f}"
+    return {"id": name, "at": now, "fleet": order.fleet, "run": order.run, "agent": order.agent}
 
 
 def _upstream(member: Member) -> Rehearsal | Provider:

@@ -28,6 +28,7 @@ from app.domain.text import check_text
 from app.store.journal import Journal
 from app.workflows import steps
 from app.workflows.agent import AgentWorkflow
+from app.workflows.state import AgentEnd
 
 MAX_QUESTION_BYTES = 16_384
 
@@ -159,7 +160,7 @@ class ToolCalls:
         )
         return ActionResult(outcome.text + prompts.unread_note(outcome.unread), ok=outcome.ok)
 
-    def _handle(self, member: Member) -> WorkflowHandle[AgentWorkflow, str]:
+    def _handle(self, member: Member) -> WorkflowHandle[AgentWorkflow, AgentEnd | str]:
         return self._client.get_workflow_handle_for(
             AgentWorkflow.run, steps.agent_workflow_id(member.order.fleet, member.order.agent)
         )

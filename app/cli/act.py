@@ -52,7 +52,7 @@ def answer(
         raise ConfigError("what is your answer?", operation="answer", hint=_choices(asked))
     given = _answer(asked, words, default, modify, cancel)
     settle(asked, given)  # refuses what does not fit, before the engine is asked
-    settled = _with_control(lambda control: control.answer(loaded.fleet_id, asked.id, given))
+    settled = with_control(lambda control: control.answer(loaded.fleet_id, asked.id, given))
     if as_json:
         emit_json(settled.model_dump(mode="json"))
     elif cancel:
@@ -71,9 +71,9 @@ def send(
     """Write to an agent as the user. It reads it in its next turn."""
     loaded, board, _ = open_board(project)
     loaded.fleet.agent(recipient)
-    _check_at_work(board, recipient)
+    check_at_work(board, recipient)
     text = _given(body)
-    message_id = _with_control(lambda control: control.send(loaded.fleet_id, recipient, text, subject))
+    message_id = with_control(lambda control: control.send(loaded.fleet_id, recipient, text, subject))
     if as_json:
         emit_json({"id": message_id, "state": "delivered"})
     else:
@@ -105,10 +105,10 @@ def _stop_agents(agent: str, project: ProjectOption, as_json: bool) -> None:
     elif not board.run or board.outcome:
         raise NotFound(f"the team of {loaded.name} is not at work", operation="stop", hint="see 'skerry status'")
     if agent:
-        _check_at_work(board, agent)
-        _with_control(lambda control: control.stop_agent(loaded.fleet_id, agent))
+        check_at_work(board, agent)
+        with_control(lambda control: control.stop_agent(loaded.fleet_id, agent))
     else:
-        _with_control(lambda control: control.stop_fleet(loaded.fleet_id))
+        with_control(lambda control: control.stop_fleet(loaded.fleet_id))
     if as_json:
         emit_json({"stopping": [agent] if agent else [view.id for view in board.agents.values()]})
     else:
@@ -140,7 +140,9 @@ def _agents_at_work(paths: Paths) -> list[str]:
     ]
 
 
-def _with_control(do: Callable[[Control], Awaitable[T]]) -> T:
+def with_control(do: Callable[[Control], Awaitable[T]]) -> T:
+    """What ``do`` gives for a connection to the running engine. Raises EngineError when there is none."""
+
     async def work() -> T:
         control = await Control.connect(Paths.from_environment(), start_engine=False)
         try:
@@ -151,7 +153,8 @@ def _with_control(do: Callable[[Control], Awaitable[T]]) -> T:
     return asyncio.run(work())
 
 
-def _check_at_work(board: Board, agent: str) -> None:
+def check_at_work(board: Board, agent: str) -> None:
+    """Raises NotFound when the agent is in no run, or has ended."""
     view = board.agents.get(agent)
     if view is None:
         raise NotFound(f"{agent} is not at work", operation="find agent", hint="start the team with 'skerry run'")
@@ -160,7 +163,7 @@ def _check_at_work(board: Board, agent: str) -> None:
         raise NotFound(
             f"{agent} has ended ({view.state.value}{reason})",
             operation="find agent",
-            hint="start the team again with 'skerry run'",
+            hint="start the team again with 'skerry run'" if board.outcome else f"start it with 'skerry start {agent}'",
         )
 
 

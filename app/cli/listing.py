@@ -23,10 +23,14 @@ _WRAPPER = Console(width=80, soft_wrap=False)
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column. ``optional`` ones are left out, last first, where the terminal is too narrow for all."""
+    """A column. ``optional`` ones are left out, last first, where the terminal is too narrow for all.
+
+    ``figures`` stand at the right.
+    """
 
     title: str
     optional: bool = False
+    figures: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +58,11 @@ def listing(
     room = None if width is None else width - sum(widths) - len(GAP) * len(widths)
     inline = room is None or (not below and room >= MIN_WORDS)
     heads = [Text(columns[i].title, "bold") for i in shown]
-    yield _joined(heads, widths, Text(title if inline else "", "bold"))
+    right = [columns[i].figures for i in shown]
+    yield _joined(heads, widths, right, Text(title if inline else "", "bold"))
     for line, row in zip(table, rows, strict=True):
         cells = [line[i] for i in shown]
-        yield _joined(cells, widths, _cut(row.words, room) if inline else Text())
+        yield _joined(cells, widths, right, _cut(row.words, room) if inline else Text())
         for text in () if inline else (row.words, *row.details):
             if text.plain:
                 yield from wrapped(text, width, indent="  ")
@@ -95,11 +100,13 @@ def _that_fit(columns: Sequence[Column], sizes: Sequence[int], width: int | None
     return shown
 
 
-def _joined(cells: Sequence[Text], widths: Sequence[int], words: Text) -> Text:
+def _joined(cells: Sequence[Text], widths: Sequence[int], right: Sequence[bool], words: Text) -> Text:
     line = Text()
-    for cell, size in zip(cells, widths, strict=True):
+    for cell, size, at_right in zip(cells, widths, right, strict=True):
+        blank = " " * (size - cell.cell_len)
+        line.append(blank if at_right else "")
         line.append_text(cell)
-        line.append(" " * (size - cell.cell_len) + GAP)
+        line.append(("" if at_right else blank) + GAP)
     line.append_text(words)
     line.rstrip()
     return line

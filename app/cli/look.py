@@ -14,19 +14,22 @@ from rich.text import Text
 from app.cli.listing import Column, Row, listing, wrapped
 from app.cli.output import clock, console, emit_json, plain, plain_line, say, width_of
 from app.cli.place import ProjectOption, naming, project_place
-from app.cli.story import answer_words, how_to_answer, machine_note, question_text, state_style
+from app.cli.story import answer_words, how_to_answer, machine_note, question_text, reconciled_words, state_style
 from app.config import Paths, Project, load_project
 from app.control import engine_info, read_board
 from app.domain.board import AgentView, Board, MessageView
 from app.domain.envelope import USER, MessageState
 from app.domain.errors import NotFound
-from app.domain.events import ENDED, AgentStatus
+from app.domain.events import ENDED, AgentStatus, HostReconciled
 from app.domain.interrupt import Interrupt, InterruptKind, InterruptState
+from app.store.journal import JournalReader
+from app.store.usage import UsageSample, read_usage
 
 JsonOption = Annotated[bool, typer.Option("--json", help="The result for programs.")]
 
 _AGENT = tuple(Column(title, optional) for title, optional in (("AGENT", False), ("STATE", False), ("SINCE", True)))
-_COUNTS = tuple(Column(title, optional=True) for title in ("TURNS", "UNREAD", "COMMANDS", "TOKENS"))
+_FIGURES = ("CPU", "MEM", "DISK", "TURNS", "UNREAD", "COMMANDS", "TOKENS")
+_COUNTS = tuple(Column(title, optional=True, figures=True) for title in _FIGURES)
 _MESSAGE = tuple(Column(title, title == "SENT") for title in ("ID", "SENT", "FROM", "TO", "STATE"))
 _MESSAGE_STYLE = {
     MessageState.HELD: "bold yellow",
@@ -36,6 +39,8 @@ _MESSAGE_STYLE = {
     MessageState.ANSWERED: "green",
 }
 _THOUSAND = 1000
+_DOWN = ("", "stopped", "suspended", "destroyed")
+"""A machine that takes no processor and no memory; what was measured before says nothing of it."""
 
 
 def register(app: typer.Typer) -> None:
@@ -48,12 +53,12 @@ def register(app: typer.Typer) -> None:
 def status(project: ProjectOption = None, as_json: JsonOption = False) -> None:
     """Show what every agent of the newest run does, and why."""
     loaded, board, paths = open_board(project)
-    info = engine_info(paths)
+    info, usage, host = engine_info(paths), _usage(board, paths), _reconciled(paths)
     if as_json:
-        agents = [_agent(view) for view in board.agents.values()]
+        agents = [_agent(view, usage.get(view.id)) for view in board.agents.values()]
         engine = None if info is None else asdict(info)
         summary = {"project": loaded.name, "fleet": board.fleet, "run": board.run, "outcome": board.outcome}
-        emit_json({**summary, "rehearsal": board.rehearsal, "engine": engine, "agents": agents})
+        emit_json({**summary, "rehearsal": board.rehearsal, "engine": engine, "agents": agents, "host": _host(host)})
         return
     if not board.run:
         say(f"{loaded.name} has not run yet; start it with: skerry run")
@@ -63,10 +68,14 @@ def status(project: ProjectOption = None, as_json: JsonOption = False) -> None:
     say(f"{loaded.name}, run {board.run}{rehearsal}: {board.outcome or at_work}", "bold")
     say("no engine runs" if info is None else f"engine {info.pid}, Temporal's window: {info.temporal_ui}", "dim")
     out = console()
-    rows = [_status_row(view, board.fleet) for view in board.agents.values()]
+    rows = [_status_row(view, board.fleet, usage.get(view.id)) for view in board.agents.values()]
     out.print()
     for line in listing((*_AGENT, *_COUNTS), rows, width=width_of(out), title="REASON", below=True):
         out.print(line)
+    if host is not None and host.removed:
+        out.print()
+        for line in wrapped(Text(reconciled_words(host), "dim"), width_of(out)):
+            out.print(line)
     if waiting := [item for item in board.open_interrupts if item.kind is not InterruptKind.PROGRESS_REPORT]:
         out.print()
         say(f"{_count(len(waiting), 'question')} for you: skerry interrupts{naming(loaded)}", "bold yellow")
@@ -138,12 +147,40 @@ def find_id(beginning: str, ids: Iterable[str], what: str) -> str:
     raise NotFound(f"there is no {what} {plain_line(beginning)!r} in the newest run", operation="find", hint=hint)
 
 
-def _agent(view: AgentView) -> dict[str, Any]:
+def _usage(board: Board, paths: Paths) -> dict[str, UsageSample]:
+    prefix = f"{board.fleet}."
+    found = read_usage(paths.journal_db)
+    up = {f"{prefix}{view.id}": view.id for view in board.agents.values() if view.sandbox not in _DOWN}
+    return {up[name]: sample for name, sample in found.items() if name in up}
+
+
+def _reconciled(paths: Paths) -> HostReconciled | None:
+    reader = JournalReader(paths.journal_db)
+    try:
+        found = reader.last("host_reconciled")
+    finally:
+        reader.close()
+    return found if isinstance(found, HostReconciled) else None
+
+
+def _host(found: HostReconciled | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    removed = [{"what": what, "name": name, "why": why} for what, name, why in found.removed]
+    return {"compared_at": found.at.isoformat(), "removed": removed, "lost": list(found.lost)}
+
+
+def _agent(view: AgentView, usage: UsageSample | None) -> dict[str, Any]:
     since = None if view.since is None else view.since.isoformat()
-    return {**asdict(view), "state": view.state.value, "since": since, "needs_user": view.needs_user}
+    figures = {
+        "cpu_percent": None if usage is None else usage.cpu_percent,
+        "memory_bytes": None if usage is None else usage.memory_bytes,
+        "disk_bytes": None if usage is None else usage.disk_bytes,
+    }
+    return {**asdict(view), "state": view.state.value, "since": since, "needs_user": view.needs_user, **figures}
 
 
-def _status_row(view: AgentView, fleet: str) -> Row:
+def _status_row(view: AgentView, fleet: str, usage: UsageSample | None) -> Row:
     tokens = view.input_tokens + view.output_tokens
     state = Text(view.state.value, state_style(view.state))
     since = "" if view.since is None else clock(view.since)
@@ -151,9 +188,30 @@ def _status_row(view: AgentView, fleet: str) -> Row:
     details = []
     if view.state is AgentStatus.STARTING and view.sandbox_note:
         details.append(Text(f"machine: {machine_note(view.sandbox_note, fleet, view.id)}", "dim"))
+    if view.sandbox == "lost":
+        details.append(Text(f"machine lost: {machine_note(view.sandbox_note, fleet, view.id)}", "yellow"))
+    if view.limit:
+        times = f" ({view.limits_reached} times)" if view.limits_reached > 1 else ""
+        details.append(Text(f"limit: {plain_line(view.limit)}{times}", "yellow"))
     if view.last_action and view.state not in ENDED:
         details.append(Text(f"last: {plain_line(view.last_action)}", "dim"))
-    return Row((Text(view.id, "bold"), state, since, *counts), Text(plain_line(view.reason, 400)), details)
+    cells = (Text(view.id, "bold"), state, since, *_figures(usage), *counts)
+    return Row(cells, Text(plain_line(view.reason, 400)), details)
+
+
+def _figures(usage: UsageSample | None) -> tuple[str, str, str]:
+    if usage is None:
+        return "-", "-", "-"
+    percent = "-" if usage.cpu_percent is None else f"{usage.cpu_percent:.0f}%"
+    return percent, _amount(usage.memory_bytes), _amount(usage.disk_bytes)
+
+
+def _amount(size: int) -> str:
+    """Bytes in four characters: 0M, 64M, 1.5G, 120G."""
+    mebibytes = size / 2**20
+    if mebibytes < _THOUSAND:
+        return f"{mebibytes:.0f}M"
+    return f"{mebibytes / 1024:.1f}G" if mebibytes < 10 * 1024 else f"{mebibytes / 1024:.0f}G"
 
 
 def _rounded(number: int) -> str:

@@ -13,7 +13,21 @@ from typing import Annotated, NoReturn
 import typer
 
 from app import __version__
-from app.cli import act, images, look, project, run, setup_check, transcript, window
+from app.cli import (
+    act,
+    bench,
+    doctor,
+    images,
+    life,
+    look,
+    project,
+    run,
+    setup_check,
+    shell,
+    transcript,
+    window,
+    workspace,
+)
 from app.cli.output import EXIT_CODES, FAILED, INTERNAL, INTERRUPTED, MACHINE, complain, exit_status, tell
 from app.config import Paths
 from app.domain.errors import HostError, SkerryError
@@ -36,8 +50,13 @@ def build() -> typer.Typer:
     run.register(app)
     look.register(app)
     transcript.register(app)
+    workspace.register(app)
     act.register(app)
+    life.register(app)
+    shell.register(app)
+    doctor.register(app)
     setup_check.register(app)
+    bench.register(app)
     return app
 
 

@@ -18,6 +18,7 @@ _STATE_STYLE = {
     AgentStatus.STARTING: "cyan",
     AgentStatus.RUNNING: "cyan",
     AgentStatus.WAITING: "bold yellow",
+    AgentStatus.PAUSED: "magenta",
     AgentStatus.COMPLETED: "bold green",
     AgentStatus.FAILED: "bold red",
     AgentStatus.STOPPED: "magenta",
@@ -61,6 +62,12 @@ def story_lines(event: Event, depth: Depth = BRIEF, *, who: int = 0, width: int 
     indent = len(head)
     first, *rest = wrapped(words, None if width is None else width - indent)
     return [head + first, *(Text(" " * indent) + line if line.plain else line for line in rest)]
+
+
+def reconciled_words(event: ev.HostReconciled) -> str:
+    """What an engine took away at its start, and why."""
+    items = "; ".join(f"{what} {plain_line(name)} ({plain_line(why)})" for what, name, why in event.removed)
+    return f"left over and removed when the engine started: {items}"
 
 
 def machine_note(note: str, fleet: str, agent: str) -> str:
@@ -107,7 +114,19 @@ def _sandbox(event: ev.SandboxChanged, depth: Depth) -> Text | None:
     if event.state == "starting":
         return Text(f"machine: {note}", "dim") if note else None
     took = f" after {event.seconds:.1f} s" if event.seconds else ""
-    return Text(f"machine {event.state}{took}" + (f": {note}" if note else ""), "dim")
+    style = "yellow" if event.state == "lost" else "dim"
+    return Text(f"machine {event.state}{took}" + (f": {note}" if note else ""), style)
+
+
+@_tell.register
+def _limit(event: ev.LimitReached, depth: Depth) -> Text:
+    times = f" ({event.count} times)" if event.count > 1 else ""
+    return Text(f"limit reached, {event.limit.replace('_', ' ')}: {plain_line(event.detail)}{times}", "yellow")
+
+
+@_tell.register
+def _reconciled(event: ev.HostReconciled, depth: Depth) -> Text | None:
+    return Text(reconciled_words(event), "dim") if event.removed else None
 
 
 @_tell.register
@@ -204,7 +223,11 @@ def _memory(event: ev.MemoryWritten, depth: Depth) -> Text:
 def _mirrored(event: ev.WorkspaceMirrored, depth: Depth) -> Text | None:
     parts = [(event.files, "changed"), (event.removed, "removed"), (len(event.refused), "refused")]
     words = ", ".join(f"{number} {what}" for number, what in parts if number)
-    return Text(f"workspace: {words}", "dim") if words else None
+    if not words:
+        return None
+    shown = event.refused[:1] if depth.words == 1 else event.refused[: depth.words or None]
+    reasons = "".join(f"\n  {plain_line(name, 80)}: {plain_line(why)}" for name, why in shown)
+    return Text(f"workspace: {words}{reasons}", "dim")
 
 
 @_tell.register

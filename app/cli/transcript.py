@@ -1,4 +1,4 @@
-"""``skerry console``: the story of one agent, each turn with its prompt."""
+"""``skerry console``: the story of one agent, each turn with its prompt; or its machine's serial port."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from app.cli.place import ProjectOption
 from app.cli.story import NORMAL, WHOLE, story_lines
 from app.config import Paths
 from app.domain.board import Board
+from app.domain.errors import ConfigError
 from app.domain.events import Event, RunStarted, TurnStarted
 from app.store.journal import JournalReader
 
@@ -33,13 +34,32 @@ def show_console(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as facts come in, until Ctrl-C.")] = False,
     full: Annotated[bool, typer.Option("--full", help="Whole prompts, commands and outputs.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The facts, one JSON object a line.")] = False,
+    serial: Annotated[bool, typer.Option("--serial", help="What the machine says on its serial port instead.")] = False,
+    interactive: Annotated[
+        bool, typer.Option("--interactive", "-i", help="A root shell on the serial port; Ctrl-] leaves.")
+    ] = False,
 ) -> None:
     """Show what an agent was told, said and did in the newest run."""
     loaded, board, paths = open_board(project)
     loaded.fleet.agent(agent)
+    if serial or interactive:
+        if full or as_json:
+            raise ConfigError("the serial port has no --full or --json", operation="console", hint="leave them out")
+        _show_serial(paths, loaded.fleet_id, agent, interactive=interactive, follow=follow)
+        return
     told = _tell_facts(paths, board, agent, _show_json if as_json else _show_story(full), follow=follow)
     if not told and not as_json:
         say(f"{agent} has not run yet; start the team with: skerry run")
+
+
+def _show_serial(paths: Paths, fleet: str, agent: str, *, interactive: bool, follow: bool) -> None:
+    from app.cli.serial import attach, serial_port, show_log
+
+    machine = serial_port(paths, fleet, agent)
+    if interactive:
+        attach(machine, agent)
+    else:
+        show_log(machine, agent, follow=follow)
 
 
 def _tell_facts(paths: Paths, board: Board, agent: str, show: Show, *, follow: bool) -> int:

@@ -108,6 +108,10 @@ class Paths:
         """Folder for what belongs to a whole fleet."""
         return self.state / "fleets" / _file_name(fleet_id)
 
+    def repository(self, fleet_id: str, agent: str) -> Path:
+        """Bare git repository of one agent: what it started from, and what it committed since."""
+        return self.fleet(fleet_id) / "repositories" / f"{_file_name(agent)}.git"
+
     @property
     def logs(self) -> Path:
         """Folder of log files."""
@@ -128,6 +132,11 @@ class Paths:
     def settings_toml(self) -> Path:
         """The user's settings."""
         return self.config / "settings.toml"
+
+    @property
+    def licences_json(self) -> Path:
+        """Licences of tool packs the user accepted."""
+        return self.config / "licences.json"
 
     # -- runtime -----------------------------------------------------------------------------------------------
     @property
@@ -153,6 +162,11 @@ class Paths:
     def machine_sockets(self) -> Path:
         """Folder of the machines' channels; the sandbox names what is in it."""
         return self.runtime / "m"
+
+    @property
+    def terminals(self) -> Path:
+        """The engine's socket for terminals in machines."""
+        return self.runtime / "terminals"
 
     @property
     def libvirt_root(self) -> Path:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from app.config.complaints import Complaint, ProjectInvalid, nearest, shown
+from app.config.git_folder import repository_problems
 from app.config.marks import Marked, decode, parse, show_path
 from app.domain.fleet import Fleet, merge_defaults, with_default_paths
 from app.domain.rules import Rules, split_rules
@@ -125,6 +126,7 @@ def _problems(data: Mapping[str, Any], root: Path) -> Iterator[Problem]:
         merged["agents"] = [with_default_paths(agent) for agent in agents]
     yield from topology_problems(merged)
     yield from _links_outside(merged.get("agents"), root)
+    yield from repository_problems(merged, root)
 
 
 def _links_outside(agents: object, root: Path) -> Iterator[Problem]:

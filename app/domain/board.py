@@ -25,6 +25,7 @@ class AgentView:
     recipients: tuple[str, ...] = ()
     state: AgentStatus = AgentStatus.STARTING
     reason: str = ""
+    pausing: bool = False
     since: datetime | None = None
     turn: int = 0
     sandbox: str = ""
@@ -39,6 +40,9 @@ class AgentView:
     model_calls: int = 0
     commands: int = 0
     mirrored_files: int = 0
+    limit: str = ""
+    """The last limit its machine came to, in words."""
+    limits_reached: int = 0
 
     @property
     def needs_user(self) -> bool:
@@ -147,12 +151,20 @@ def _ended(event: ev.RunEnded, board: Board) -> None:
 def _moved(event: ev.AgentMoved, board: Board) -> None:
     view = board.agent(event.agent)
     view.state, view.reason, view.since, view.turn = event.state, event.reason, event.at, max(view.turn, event.turn)
+    view.pausing = event.pausing
 
 
 @_fold.register
 def _sandbox(event: ev.SandboxChanged, board: Board) -> None:
     view = board.agent(event.agent)
     view.sandbox, view.sandbox_note = event.state, event.note
+
+
+@_fold.register
+def _limit(event: ev.LimitReached, board: Board) -> None:
+    view = board.agent(event.agent)
+    view.limit = f"{event.limit.replace('_', ' ')}: {event.detail}"
+    view.limits_reached += event.count
 
 
 @_fold.register

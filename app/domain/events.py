@@ -88,25 +88,56 @@ class RunEnded(Fact):
 
 
 class AgentMoved(Fact):
-    """An agent's state changed; ``reason`` says why in words."""
+    """An agent's state changed; ``reason`` says why in words. ``pausing``: it is paused as soon as it comes to rest."""
 
     kind: Literal["agent_moved"] = "agent_moved"
     state: AgentStatus
     reason: str = ""
     turn: int = 0
+    pausing: bool = False
 
 
 class SandboxChanged(Fact):
     """A virtual machine came up, was lost or went; ``seconds`` is how long that took."""
 
     kind: Literal["sandbox_changed"] = "sandbox_changed"
-    state: Literal["starting", "ready", "lost", "stopped", "destroyed"]
+    state: Literal["starting", "ready", "paused", "suspended", "lost", "stopped", "destroyed"]
     note: str = ""
     seconds: float = 0.0
 
 
+LimitName = Literal["cpu", "memory", "processes", "disk", "command_time", "output"]
+
+
+class LimitReached(Fact):
+    """An agent's machine came to the end of what it may take; ``detail`` says what happened, in words.
+
+    ``count`` is how often since the last fact of the same limit: there is at most one a minute.
+    """
+
+    kind: Literal["limit_reached"] = "limit_reached"
+    limit: LimitName
+    detail: str
+    count: int = 1
+
+
+class HostReconciled(Fact):
+    """An engine compared the machines of this host with the agents at its start.
+
+    ``removed`` holds (what, name, why); ``lost`` the machines that should have been there.
+    """
+
+    kind: Literal["host_reconciled"] = "host_reconciled"
+    living: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
+    removed: tuple[tuple[str, str, str], ...] = ()
+
+
 class SessionOpened(Fact):
-    """The agent's program opened the conversation that later turns, and a resumed one, load."""
+    """The agent's program opened the conversation that later turns, and a resumed one, load.
+
+    An empty ``session``: it was given up with its machine, the next turn opens a new one.
+    """
 
     kind: Literal["session_opened"] = "session_opened"
     session: str
@@ -264,6 +295,8 @@ Event = Annotated[
     | RunEnded
     | AgentMoved
     | SandboxChanged
+    | LimitReached
+    | HostReconciled
     | SessionOpened
     | TurnStarted
     | TurnResumed

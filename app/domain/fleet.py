@@ -123,6 +123,9 @@ class Limits(_Spec):
     cost_usd: Annotated[float, BeforeValidator(_not_bool), Field(ge=0, allow_inf_nan=False)] = 5.0
     wall_clock: Duration = 4 * 3600.0
     command: Duration = 600.0
+    processes: Annotated[int, Field(strict=True, ge=32, le=30_000)] = Field(
+        default=1024, description="Processes and threads its commands may have at the same time."
+    )
     output: Size = 256 * 1024
     stall: Duration = 600.0
 

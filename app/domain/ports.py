@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
 from app.domain.events import Event
+from app.domain.machines import (
+    CommandResult,
+    MachineState,
+    MachineUsage,
+    MirrorReport,
+    Notify,
+    Reconciliation,
+    SandboxRequest,
+    unheard,
+)
+from app.domain.terminal import Terminal
 
 Stream = Literal["stdout", "stderr"]
 OutputSink = Callable[[Stream, bytes], None]
@@ -18,44 +29,6 @@ Progress = Callable[[str], None]
 """Told, in words for a person, what a long operation is doing now."""
 
 GuestUser = Literal["agent", "root"]
-
-
-@dataclass(frozen=True, slots=True)
-class SandboxRequest:
-    """A wanted virtual machine. ``name`` is unique on this host and stable over restarts of the engine."""
-
-    name: str
-    hostname: str
-    image: str
-    packs: tuple[str, ...]
-    cpus: int
-    memory_mib: int
-    disk_gib: int
-    door: Path
-    """Unix socket of this agent's door of the gateway: the one place the machine can reach."""
-
-
-@dataclass(frozen=True, slots=True)
-class CommandResult:
-    """How a command ended. ``exit_status`` is None when it was killed for its time."""
-
-    exit_status: int | None
-    output: bytes
-    """stdout and stderr as they came, the first ``output_limit`` bytes."""
-    dropped: int
-    """Bytes beyond the limit that were read and thrown away."""
-    seconds: float
-    timed_out: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class MirrorReport:
-    """What came out of a workspace, and what was refused, each with the reason."""
-
-    files: int
-    bytes: int
-    removed: int = 0
-    refused: Sequence[tuple[str, str]] = field(default=())
 
 
 class GuestProcess(Protocol):
@@ -108,14 +81,41 @@ class Sandbox(Protocol):
     async def write_file(self, path: str, data: bytes, *, mode: int = 0o644, user: GuestUser = "agent") -> None:
         """Write a whole file, making its folders."""
 
+    async def write_files(
+        self, folder: str, files: Mapping[str, bytes], *, mode: int = 0o644, user: GuestUser = "agent"
+    ) -> None:
+        """Write several whole files of one folder (names without slashes) in one go; each appears at once."""
+
     async def read_file(self, path: str, *, limit: int = 1_048_576) -> bytes:
         """Read at most ``limit`` bytes; raises SandboxError when it is not there."""
+
+    async def send_file(self, source: Path, path: str) -> None:
+        """Copy a file of the host, however large, to ``path``; it belongs to the agent. Raises SandboxError."""
+
+    async def receive_file(self, path: str, destination: Path, *, limit: int) -> int:
+        """Copy a file of the machine out; its size. Raises SandboxError without one, or above ``limit`` bytes."""
 
     async def push_workspace(self, source: Path) -> int:
         """Copy a host folder into /workspace; returns the number of files."""
 
     async def mirror_workspace(self, destination: Path) -> MirrorReport:
         """Bring changed files of /workspace out; everything the guest sends is hostile."""
+
+    async def open_terminal(
+        self,
+        *,
+        columns: int,
+        rows: int,
+        user: GuestUser = "agent",
+        cwd: str = "/workspace",
+        command: str = "",
+        term: str = "xterm-256color",
+        piped: bool = False,
+    ) -> Terminal:
+        """An interactive shell (or ``command``) behind a pseudo-terminal of the kind ``term``. Raises SandboxError.
+
+        ``piped``: plain pipes instead of a pseudo-terminal; the shell then reads a script.
+        """
 
     async def quiesce(self, timeout: float) -> bool:
         """Wait until no command started by the agent's program runs any more; False when time ran out."""
@@ -130,11 +130,40 @@ class SandboxHost(Protocol):
     async def start(self) -> None:
         """Open the hypervisor connection. Raises HostError naming what is missing and the remedy."""
 
-    async def ensure(self, request: SandboxRequest, progress: Progress) -> Sandbox:
-        """The machine of that name: adopted when it runs, started on its own disk when it has one, else made."""
+    async def ensure(self, request: SandboxRequest, progress: Progress, notify: Notify = unheard) -> Sandbox:
+        """The machine of that name, running.
+
+        It is adopted when it runs (one that is paused goes on), resumed when it is suspended, started on its own disk
+        when it has one, else made.
+        """
 
     async def names(self) -> list[str]:
         """Machines that run now."""
+
+    async def state(self, name: str) -> MachineState:
+        """What the machine of that name is doing."""
+
+    async def pause(self, name: str) -> None:
+        """Stop its processors at once; memory and channels stay. No error when it does not run."""
+
+    async def resume(self, name: str) -> None:
+        """Let a paused machine go on, its clock set right. No error when it is not paused."""
+
+    async def suspend(self, name: str) -> None:
+        """Save memory and state to disk and end the process; ``ensure`` goes on from there.
+
+        Channels break, so nothing should be running. No error when it does not run.
+        """
+
+    async def usage(self, name: str) -> MachineUsage | None:
+        """What it takes of this host; None when there is no such machine."""
+
+    async def reconcile(self, keep: Collection[str], expected: Collection[str]) -> Reconciliation:
+        """Compare what is here with what should be; to be called once, before the first ``ensure``.
+
+        ``keep`` names the machines whose disks belong to an agent, ``expected`` those of them that should be running
+        or suspended. Everything else of ours that nobody can use any more is removed.
+        """
 
     async def stop(self, name: str) -> None:
         """Power off, keep the disk. No error when it does not run."""

@@ -22,6 +22,13 @@ _HOUSE = """\
 - When your task is complete, call `finish`, then end your turn.
 """
 
+_REPOSITORY = """\
+## The repository
+
+`/workspace` is your own clone of the team's git repository, on the branch `skerry/{id}`. Commit your work there, in
+small steps: what you commit on that branch is what the user gets. There is no remote to push to.
+"""
+
 
 def about(agent: AgentSpec, fleet: Fleet, rules: str) -> str:
     """The page the agent's program reads as its standing orders: AGENTS.md or CLAUDE.md."""
@@ -29,6 +36,8 @@ def about(agent: AgentSpec, fleet: Fleet, rules: str) -> str:
     if agent.responsibilities:
         parts.append("## Your responsibilities\n\n" + "\n".join(f"- {item.strip()}" for item in agent.responsibilities))
     parts += [_team(agent, fleet), _HOUSE.strip()]
+    if fleet.project.repository is not None:
+        parts.append(_REPOSITORY.format(id=agent.id).strip())
     if rules.strip():
         parts.append("## Your rules\n\n" + rules.strip())
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -39,6 +48,12 @@ def first_prompt(agent: AgentSpec, memory: str) -> str:
     text = agent.initial_instructions.strip() or "Begin with your responsibilities."
     notes = memory.strip()
     return f"{text}\n\nYour memory so far:\n\n{notes}" if notes else text
+
+
+STARTED_AGAIN = (
+    "You had stopped and have been started again: same machine, same /workspace, same memory. "
+    "Go on with your task where you left it; when nothing is left to do, call finish."
+)
 
 
 def message_block(envelope: Envelope) -> str:

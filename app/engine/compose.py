@@ -8,6 +8,7 @@ from app.engine.supervisor import Engine, run_until_signalled
 from app.runtimes.factory import make_runtime
 from app.sandbox.image import ImageBuilder
 from app.sandbox.libvirt_host import LibvirtHost
+from app.sandbox.licence import Acceptances
 from app.sandbox.packs import PackBuilder
 
 
@@ -18,7 +19,7 @@ def make_host(paths: Paths) -> SandboxHost:
         sockets=paths.machine_sockets,
         libvirt_root=paths.libvirt_root,
         images=ImageBuilder(paths.images, paths.recipes),
-        packs=PackBuilder(paths.images, paths.packs),
+        packs=PackBuilder(paths.images, paths.packs, Acceptances(paths.licences_json)),
     )
 
 

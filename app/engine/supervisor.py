@@ -21,12 +21,16 @@ from app.config import Paths
 from app.domain import events as ev
 from app.domain.ports import AgentRuntime, SandboxHost
 from app.engine.instance import EngineInfo, InstanceLock, write_ready
+from app.engine.reconcile import reconcile
 from app.engine.temporal_server import TemporalServer, server_version, temporal_binary
+from app.engine.terminal_server import TerminalServer
+from app.engine.usage import UsageSampler, measuring
 from app.engine.worker import make_worker
 from app.gateway.door import ModelUsage
 from app.gateway.server import Gateway
 from app.store.database import open_database
 from app.store.journal import Journal
+from app.store.usage import UsageTable
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +61,7 @@ class Engine:
                 crew = await stack.enter_async_context(self._crew(journal, client))
                 worker = make_worker(client, AgentSteps(crew, journal))
                 await stack.enter_async_context(worker)
+                await stack.enter_async_context(TerminalServer(self._paths.terminals, crew.terminal))
                 await stack.enter_async_context(self._announced(journal, server))
                 await self._stopping.wait()
                 log.info("stopping")
@@ -78,6 +83,7 @@ class Engine:
         calls = ToolCalls(roster, journal, client)
         gateway = Gateway(calls.handle, lambda usage: journal.append(_model_called(usage)))
         memory = open_database(self._paths.journal_db)
+        usage = UsageTable(self._paths.journal_db)
         crew = Crew(
             roster,
             host=host,
@@ -89,12 +95,15 @@ class Engine:
         )
         await host.start()
         try:
-            yield crew
+            await reconcile(host, journal, client, self._paths.machines)
+            async with measuring(UsageSampler(host, usage)):
+                yield crew
         finally:
             await crew.close()
             await gateway.stop()
             await host.close()
             memory.close()
+            usage.close()
 
     @asynccontextmanager
     async def _announced(self, journal: Journal, server: TemporalServer) -> AsyncIterator[None]:

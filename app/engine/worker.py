@@ -11,9 +11,10 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 from app.activities.agent_steps import AgentSteps
 from app.workflows.agent import AgentWorkflow
 from app.workflows.fleet import FleetWorkflow
+from app.workflows.removal import RemovalWorkflow
 from app.workflows.steps import TASK_QUEUE
 
-WORKFLOWS = (FleetWorkflow, AgentWorkflow)
+WORKFLOWS = (FleetWorkflow, AgentWorkflow, RemovalWorkflow)
 
 # Types that cross between workflows and us must be the same class on both sides.
 _SHARED = ("app.domain", "app.workflows.steps", "app.workflows.state", "pydantic")

@@ -41,11 +41,13 @@ class CodexRuntime(AcpRuntime):
     async def prepare(self, sandbox: Sandbox, brief: Brief) -> None:
         """Write AGENTS.md (Codex's global instructions) and config.toml; both are read when the program starts."""
         await super().prepare(sandbox, brief)
-        catalogue = f"{self._codex_home}/models.json"
-        config = config_toml(brief, catalogue=catalogue)
-        await sandbox.write_file(f"{self._codex_home}/AGENTS.md", brief.agents_md.encode(), mode=0o600)
-        await sandbox.write_file(catalogue, rehearsal_catalogue().encode(), mode=0o600)
-        await sandbox.write_file(f"{self._codex_home}/config.toml", config.encode(), mode=0o600)
+        catalogue = "models.json"
+        files = {
+            "AGENTS.md": brief.agents_md,
+            catalogue: rehearsal_catalogue(),
+            "config.toml": config_toml(brief, catalogue=f"{self._codex_home}/{catalogue}"),
+        }
+        await sandbox.write_files(self._codex_home, {name: text.encode() for name, text in files.items()}, mode=0o600)
 
     def mcp_servers(self, brief: Brief) -> list[HttpMcpServer]:
         """None: they are in config.toml, where ``required`` and the time-outs can be said."""

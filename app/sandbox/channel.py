@@ -7,13 +7,15 @@ import logging
 import secrets
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import paramiko
 
 from app.domain.errors import SandboxError
-from app.sandbox.forward import forward_to
+from app.sandbox.forward import Doorway
 from app.sandbox.keys import MachineKeys
 from app.sandbox.ssh_io import OrderedTransport
 
@@ -24,6 +26,35 @@ _CIPHERS = ("aes128-ctr", "aes256-ctr")
 _KEEPALIVE_SECONDS = 60
 _ACCOUNT = "host"
 _LOG = "skerry.ssh"
+START_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class PseudoTerminal:
+    """The kind and the size of the terminal a program is to believe in."""
+
+    term: str
+    columns: int
+    rows: int
+
+
+class ServerSilent(SandboxError):
+    """The machine's SSH server is connected and says nothing."""
+
+    def __init__(self, transport: paramiko.Transport) -> None:
+        super().__init__("the machine's SSH server does not answer", operation="start a command")
+        self.transport = transport
+
+
+class _HeardSocket(socket.socket):
+    """Knows when something came last."""
+
+    heard = 0.0
+
+    def recv(self, size: int, flags: int = 0, /) -> bytes:
+        data = super().recv(size, flags)
+        self.heard = time.monotonic()
+        return data
 
 
 class Channel:
@@ -44,13 +75,20 @@ class Channel:
         with self._lock:
             self._live_transport(timeout)
 
-    def start(self, command: bytes, timeout: float = 30.0) -> paramiko.Channel:
-        """A new SSH channel in which ``command`` has been started. Raises SandboxError."""
+    def start(self, command: bytes, pty: PseudoTerminal | None = None) -> paramiko.Channel:
+        """A new SSH channel in which ``command`` has been started, behind ``pty`` if there is one.
+
+        Raises ServerSilent when the SSH server says nothing at all for ``START_SECONDS``, SandboxError.
+        """
         with self._lock:
-            transport = self._live_transport(timeout)
-        with _translated("start a command"):
-            channel = transport.open_session(timeout=timeout)
-            channel.exec_command(command)
+            transport = self._live_transport(START_SECONDS)
+        deadline = time.monotonic() + START_SECONDS
+        with _translated("start a command"), _silence_noticed(transport):
+            channel = transport.open_session(timeout=START_SECONDS)
+            with _closed_at(deadline, channel):  # paramiko would wait for the answers for ever
+                if pty is not None:
+                    channel.get_pty(pty.term, pty.columns, pty.rows)
+                channel.exec_command(command)
             return channel
 
     def close(self) -> None:
@@ -104,7 +142,7 @@ class Channel:
 
 def open_session_stream(path: Path, nonce: bytes, timeout: float) -> socket.socket:
     """A connected socket whose next byte is the first of a fresh SSH server. Raises OSError or TimeoutError."""
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection = _HeardSocket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         connection.settimeout(timeout)
         connection.connect(str(path))
@@ -129,7 +167,31 @@ def await_marker(receive: Callable[[int], bytes], marker: bytes) -> None:
 
 
 def _door_handler(door: Path) -> Callable[[paramiko.Channel, tuple[str, int], tuple[str, int]], None]:
-    return lambda channel, _origin, _server: forward_to(door, channel)
+    doorway = Doorway(door)
+    return lambda channel, _origin, _server: doorway.forward(channel)
+
+
+@contextlib.contextmanager
+def _closed_at(deadline: float, channel: paramiko.Channel) -> Iterator[None]:
+    timer = threading.Timer(max(deadline - time.monotonic(), 0), channel.close)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+@contextlib.contextmanager
+def _silence_noticed(transport: paramiko.Transport) -> Iterator[None]:
+    began = time.monotonic()
+    try:
+        yield
+    except paramiko.SSHException as error:
+        silent = isinstance(transport.sock, _HeardSocket) and transport.sock.heard < began
+        if silent and time.monotonic() - began >= START_SECONDS:
+            raise ServerSilent(transport) from error
+        raise
 
 
 @contextlib.contextmanager

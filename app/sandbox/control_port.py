@@ -20,6 +20,8 @@ from typing import Any
 from app.domain.errors import SandboxError, SandboxLost
 
 _LINE_LIMIT = 1_048_576
+_WORDS = 500
+_BURST_BYTES, _BYTES_PER_SECOND = 4 * 2**20, 2**20
 _PING_SECONDS = 1.0
 Answer = dict[str, Any]
 _Pending = concurrent.futures.Future[Answer]
@@ -57,7 +59,9 @@ class ControlPort:
         finally:
             self._pending.pop(ident, None)
         if answer.get("ok") is not True:
-            raise SandboxError(f"the machine refused {operation!r}: {answer.get('error')}", operation=operation)
+            raise SandboxError(
+                f"the machine refused {operation!r}: {str(answer.get('error'))[:_WORDS]}", operation=operation
+            )
         return answer
 
     def wait_answering(self, seconds: float) -> None:
@@ -100,12 +104,11 @@ class ControlPort:
         return connection
 
     def _receive(self, connection: socket.socket) -> None:
-        buffer = b""
+        lines, budget = _Lines(), _Budget()
         with contextlib.suppress(OSError):
             while data := connection.recv(65536):
-                *lines, buffer = (buffer + data).split(b"\n")
-                buffer = buffer[-_LINE_LIMIT:]
-                for line in lines:
+                budget.spend(len(data))
+                for line in lines.take(data):
                     self._answer(line)
         with self._lock:
             self._drop(connection)
@@ -132,3 +135,41 @@ class ControlPort:
         for pending in list(self._pending.values()):
             if not pending.done():
                 pending.set_exception(SandboxLost("the machine's control channel closed", operation="control channel"))
+
+
+class _Lines:
+    """Cuts a stream into lines; one that is longer than any answer is dropped as it comes."""
+
+    def __init__(self) -> None:
+        self._part, self._too_long = bytearray(), False
+
+    def take(self, data: bytes) -> list[bytes]:
+        found: list[bytes] = []
+        *ends, rest = data.split(b"\n")
+        for end in ends:
+            self._add(end)
+            if not self._too_long:
+                found.append(bytes(self._part))
+            self._part, self._too_long = bytearray(), False
+        self._add(rest)
+        return found
+
+    def _add(self, piece: bytes) -> None:
+        if len(self._part) + len(piece) > _LINE_LIMIT:
+            self._part, self._too_long = bytearray(), True
+        if not self._too_long:
+            self._part += piece
+
+
+class _Budget:
+    """A machine that floods us waits for its own words to be taken, and does not keep this process busy."""
+
+    def __init__(self) -> None:
+        self._left, self._since = float(_BURST_BYTES), time.monotonic()
+
+    def spend(self, count: int) -> None:
+        now = time.monotonic()
+        earned = (now - self._since) * _BYTES_PER_SECOND
+        self._left, self._since = min(_BURST_BYTES, self._left + earned) - count, now
+        if self._left < 0:
+            time.sleep(-self._left / _BYTES_PER_SECOND)

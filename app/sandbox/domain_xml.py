@@ -16,13 +16,16 @@ from app.sandbox.qemu import Accelerator
 
 CONTROL_PORT = "skerry.ctl"
 SSH_PORT = "skerry.ssh"
+_TRANSFER_SLOT = 0x6
 _FIRST_PACK_SLOT = 0x8
 
-KERNEL_FLAGS = (
+_KERNEL_FLAGS = (
     "console=ttyS0 quiet panic=-1 no_timer_check mitigations=off tsc=reliable noreplace-smp nokaslr audit=0 apparmor=0 "
     "selinux=0 ipv6.disable=1 nowatchdog 8250.nr_uarts=1 random.trust_cpu=on cryptomgr.notests raid=noautodetect "
     "i8042.noaux i8042.nokbd i8042.nopnp lsm= rcupdate.rcu_expedited=1"
 )
+# QEMU finds translated code again at the same address only: with random ones each start of a program is translated.
+_EMULATED_FLAGS = "norandmaps"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +61,22 @@ class DomainSpec:
     control_socket: Path
     ssh_socket: Path
     console_log: Path
+    serial_socket: Path
+    transfer: Path
+    """Raw disk over which large things go in and out."""
     ram: RamFile | None = None
+    free_page_reporting: bool = True
+    """Whether memory that the machine frees goes back to this host."""
 
 
 def domain_uuid(name: str) -> str:
     """Stable over restarts, different for every machine."""
     return str(uuid.uuid5(uuid.NAMESPACE_URL, f"skerry:{name}"))
+
+
+def kernel_flags(accelerator: Accelerator) -> str:
+    """The kernel's command line."""
+    return f"{_KERNEL_FLAGS} {_EMULATED_FLAGS}" if accelerator == "tcg" else _KERNEL_FLAGS
 
 
 def domain_xml(spec: DomainSpec) -> str:
@@ -96,12 +109,28 @@ def _ram_file(domain: ET.Element, ram: RamFile, memory_mib: int) -> None:
         ET.SubElement(line, "qemu:arg", value=word)
 
 
+def own_memory(xml: str) -> str:
+    """The domain with a memory of its own instead of one that shares a template's.
+
+    A saved memory is whole, so that nothing is left to share; read into a copy-on-write mapping, each page of zeros in
+    it would take the place of a page of the template, and the machine all the memory it may ever have.
+    """
+    ET.register_namespace("qemu", "http://libvirt.org/schemas/domain/qemu/1.0")
+    domain = ET.fromstring(xml)  # noqa: S314  # libvirt wrote it
+    for argument in domain.iter("{http://libvirt.org/schemas/domain/qemu/1.0}arg"):
+        value = argument.get("value", "")
+        if value.startswith("memory-backend-file,"):
+            size = value.partition("size=")[2].partition(",")[0]
+            argument.set("value", f"memory-backend-ram,id=tm,size={size}")
+    return ET.tostring(domain, encoding="unicode")
+
+
 def _boot(domain: ET.Element, spec: DomainSpec) -> None:
     os = ET.SubElement(domain, "os")
     _text(os, "type", "hvm", arch="x86_64", machine=spec.machine)
     _text(os, "kernel", str(spec.kernel))
     _text(os, "initrd", str(spec.initramfs))
-    _text(os, "cmdline", KERNEL_FLAGS)
+    _text(os, "cmdline", kernel_flags(spec.accelerator))
 
 
 def _processor(domain: ET.Element, spec: DomainSpec) -> None:
@@ -124,18 +153,21 @@ def _devices(devices: ET.Element, spec: DomainSpec) -> None:
     for number, pack in enumerate(spec.packs):
         slot = _FIRST_PACK_SLOT + number
         _disk(devices, f"vd{chr(ord('b') + number)}", "raw", pack.path, f"pack-{pack.name}", slot=slot, read_only=True)
+    _disk(devices, "vdz", "raw", spec.transfer, "transfer", slot=_TRANSFER_SLOT, read_only=False)
     ET.SubElement(devices, "controller", type="usb", model="none")
     ET.SubElement(devices, "controller", type="pci", index="0", model="pcie-root")
     _address(ET.SubElement(devices, "controller", type="virtio-serial", index="0"), 0x4)
-    serial = ET.SubElement(devices, "serial", type="file")
-    ET.SubElement(serial, "source", path=str(spec.console_log), append="on")
+    serial = ET.SubElement(devices, "serial", type="unix")
+    ET.SubElement(serial, "source", mode="bind", path=str(spec.serial_socket))
+    ET.SubElement(serial, "log", file=str(spec.console_log), append="on")
     ET.SubElement(ET.SubElement(serial, "target", type="isa-serial", port="0"), "model", name="isa-serial")
     _channel(devices, spec.control_socket, CONTROL_PORT, 1)
     _channel(devices, spec.ssh_socket, SSH_PORT, 2)
     rng = ET.SubElement(devices, "rng", model="virtio")
     _text(rng, "backend", "/dev/urandom", model="random")
     _address(rng, 0x5)
-    ET.SubElement(devices, "memballoon", model="none")
+    reporting = "on" if spec.free_page_reporting else "off"
+    _address(ET.SubElement(devices, "memballoon", model="virtio", freePageReporting=reporting), 0x7)
 
 
 def _disk(devices: ET.Element, target: str, kind: str, path: Path, serial: str, *, slot: int, read_only: bool) -> None:

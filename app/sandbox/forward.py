@@ -14,9 +14,25 @@ from app.sandbox.ssh_io import end_input, receive, send
 _PIECE = 65536
 
 
-def forward_to(door: Path, channel: paramiko.Channel) -> None:
-    """Bridge in two threads of their own; returns at once. Without a listener the guest's connection is closed."""
-    threading.Thread(target=_bridge, args=(door, channel), name="door", daemon=True).start()
+class Doorway:
+    """The way of one machine to its door. A connection takes two threads, so there may be so many at a time."""
+
+    def __init__(self, door: Path, most: int = 64) -> None:
+        self._door, self._places = door, threading.BoundedSemaphore(most)
+
+    def forward(self, channel: paramiko.Channel) -> None:
+        """Bridge in threads of their own; returns at once.
+
+        Without a listener, or when the machine has too many connections already, this one is closed.
+        """
+        enter = self._enter if self._places.acquire(blocking=False) else paramiko.Channel.close
+        threading.Thread(target=enter, args=(channel,), name="door", daemon=True).start()
+
+    def _enter(self, channel: paramiko.Channel) -> None:
+        try:
+            _bridge(self._door, channel)
+        finally:
+            self._places.release()
 
 
 def _bridge(door: Path, channel: paramiko.Channel) -> None:

@@ -13,10 +13,13 @@ from app.domain.errors import HostError, ImageError
 PACKAGES: Mapping[str, str] = {
     "mmdebstrap": "mmdebstrap",
     "mke2fs": "e2fsprogs",
+    "debugfs": "e2fsprogs",
+    "dumpe2fs": "e2fsprogs",
     "lz4": "lz4",
     "unshare": "util-linux",
     "newuidmap": "uidmap",
     "tar": "tar",
+    "git": "git",
     "npm": "npm",
     "qemu-img": "qemu-utils",
     "qemu-system-x86_64": "qemu-system-x86",

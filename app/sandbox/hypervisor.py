@@ -12,18 +12,20 @@ import grp
 import json
 import os
 import pwd
+import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from app.domain.errors import HostError, SandboxError
+from app.sandbox.domain_xml import own_memory
 from app.sandbox.libvirt_api import INSTALL, load_libvirt
 from app.sandbox.reaper import become_subreaper, reap_when_ended, reaping
 
+DomainState = Literal["ended", "running", "paused"]
 _ROOT_CONF = """\
-stdio_handler = "file"
 user = "root"
 group = "root"
 dynamic_ownership = 0
@@ -32,7 +34,13 @@ cgroup_controllers = [ ]
 security_driver = "none"
 namespaces = [ ]
 """
-_USER_CONF = 'stdio_handler = "file"\n'
+_CONF = """\
+stdio_handler = "file"
+# libvirt would ask for each of the processor's 240 properties at every start, over a monitor that QEMU reads byte by
+# byte: a third of a second. Without this it asks once for all.
+capability_filters = [ "cpu-unavailable-features" ]
+"""
+_DOMAIN_FOLDER = re.compile(r"domain-(\d+)-.+")
 _SOCKET_PATH_LIMIT = 107
 _LONGEST_SOCKET = "/lib/qemu/domain-99999-12345678901234567890/monitor.sock"
 _ACCOUNT = "libvirt-qemu"
@@ -46,6 +54,7 @@ class Hypervisor:
         self._root = root
         self._libvirt: Any = None
         self._connection: Any = None
+        self._watches: list[int] = []
 
     def open(self) -> None:
         """Raises HostError naming what is missing, or that another process has the folder."""
@@ -65,6 +74,8 @@ class Hypervisor:
         """Let go; machines go on. Safe to repeat."""
         if self._connection is not None:
             with contextlib.suppress(self._libvirt.libvirtError):
+                while self._watches:
+                    self._connection.domainEventDeregisterAny(self._watches.pop())
                 self._connection.close()
             self._connection = None
 
@@ -73,24 +84,42 @@ class Hypervisor:
         with self._translated("list machines"):
             return sorted(domain.name() for domain in self._open().listAllDomains())
 
-    def is_running(self, name: str) -> bool:
-        """Whether the machine runs; one that is paused or shutting down does not."""
+    def state(self, name: str) -> DomainState:
+        """What the machine is doing; one that is shutting down has ended."""
         domain = self._find(name)
         if domain is None:
-            return False
+            return "ended"
         try:
-            return bool(domain.state()[0] == self._libvirt.VIR_DOMAIN_RUNNING)
+            found = domain.state()[0]
         except self._libvirt.libvirtError:
-            return False  # it ended between the two questions
+            return "ended"  # between the two questions
+        if found == self._libvirt.VIR_DOMAIN_RUNNING:
+            return "running"
+        return "paused" if found == self._libvirt.VIR_DOMAIN_PAUSED else "ended"
+
+    def is_alive(self, name: str) -> bool:
+        """Whether the machine is there, running or paused."""
+        return self.state(name) != "ended"
 
     def create(self, xml: str, *, paused: bool = False) -> int | None:
         """Start a machine, ``paused`` if need be; returns its process. When it ends, libvirt forgets it."""
         with self._translated("start the machine"), reaping():
             flags = self._libvirt.VIR_DOMAIN_START_PAUSED if paused else 0
             name = self._open().createXML(xml, flags).name()
-        if (pid := self.pid(name)) is not None:
-            reap_when_ended(pid)
-        return pid
+        return self._watched_pid(name)
+
+    def restore(self, name: str, path: Path) -> int | None:
+        """Bring back what ``save`` wrote, paused, with a memory of its own; returns its process."""
+        with self._translated("restore the machine"), reaping():
+            secrets = self._libvirt.VIR_DOMAIN_SAVE_IMAGE_XML_SECURE
+            xml = own_memory(self._open().saveImageGetXMLDesc(str(path), secrets))
+            self._open().restoreFlags(str(path), xml, self._libvirt.VIR_DOMAIN_SAVE_PAUSED)
+        return self._watched_pid(name)
+
+    def save(self, name: str, path: Path) -> None:
+        """Write all of the machine's memory and state to ``path`` and end it."""
+        with self._translated("save the machine"), reaping():
+            self._open().lookupByName(name).save(str(path))
 
     def destroy(self, name: str) -> None:
         """Pull the plug and wait until the process is gone. No error when there is none."""
@@ -105,9 +134,9 @@ class Hypervisor:
                 if error.get_error_code() not in gone:
                     raise
 
-    def suspend(self, name: str) -> None:
+    def pause(self, name: str) -> None:
         """Stop its processors."""
-        with self._translated("suspend the machine"):
+        with self._translated("pause the machine"):
             self._open().lookupByName(name).suspend()
 
     def resume(self, name: str) -> None:
@@ -130,6 +159,26 @@ class Hypervisor:
         result: dict[str, Any] = found.get("return", {})
         return result
 
+    def meeting_place(self, name: str) -> Path:
+        """A folder with a short path that is this machine's alone and that its process sees too, for a socket."""
+        with self._translated("find the machine's folder"):
+            number = self._open().lookupByName(name).ID()
+        folder = next((self._root / "lib" / "qemu").glob(f"domain-{number}-*"), None)
+        if folder is None:
+            raise SandboxError(f"libvirt has no folder for {name}", operation="find the machine's folder")
+        return folder
+
+    def on_disk_full(self, stopped: Callable[[str], None]) -> None:
+        """From now on call ``stopped``, in a thread of libvirt's, with each machine that could not write."""
+
+        def heard(_: Any, domain: Any, _path: str, _alias: str, action: int, reason: str, _opaque: Any) -> None:
+            if action == self._libvirt.VIR_DOMAIN_EVENT_IO_ERROR_PAUSE and reason == "enospc":
+                stopped(domain.name())
+
+        with self._translated("watch disks"):
+            event = self._libvirt.VIR_DOMAIN_EVENT_ID_IO_ERROR_REASON
+            self._watches.append(self._open().domainEventRegisterAny(None, event, heard, None))
+
     def wait_gone(self, name: str, seconds: float) -> bool:
         """Wait for a machine that is powering itself off; false when it is still there."""
         deadline = time.monotonic() + seconds
@@ -145,6 +194,30 @@ class Hypervisor:
             return int((self._root / "run" / "qemu" / f"{name}.pid").read_text("utf-8").strip())
         return None
 
+    def forget(self, name: str) -> None:
+        """Remove what libvirt leaves of a machine that has ended."""
+        self.log(name).unlink(missing_ok=True)
+
+    def logs(self) -> list[Path]:
+        """libvirt's logs, one for each machine that ever ran."""
+        return sorted(self.log("x").parent.glob("*.log"))
+
+    def forgotten_folders(self) -> list[Path]:
+        """Folders libvirt made for machines that do not exist any more; not while one is being started."""
+        with self._translated("list machines"):
+            numbers = {domain.ID() for domain in self._open().listAllDomains()}
+        found = ((path, _DOMAIN_FOLDER.fullmatch(path.name)) for path in (self._root / "lib" / "qemu").glob("domain-*"))
+        return sorted(path for path, match in found if match and int(match[1]) not in numbers)
+
+    def log(self, name: str) -> Path:
+        """What QEMU and libvirt said of one machine."""
+        return self._root / "log" / "qemu" / f"{name}.log"
+
+    def _watched_pid(self, name: str) -> int | None:
+        if (pid := self.pid(name)) is not None:
+            reap_when_ended(pid)
+        return pid
+
     def _prepare(self) -> None:
         if len(str(self._root) + _LONGEST_SOCKET) > _SOCKET_PATH_LIMIT:
             limit = _SOCKET_PATH_LIMIT - len(_LONGEST_SOCKET)
@@ -155,7 +228,7 @@ class Hypervisor:
             )
         (self._root / "etc").mkdir(parents=True, exist_ok=True)
         self._root.chmod(0o700)
-        (self._root / "etc" / "qemu.conf").write_text(_USER_CONF if os.geteuid() else _ROOT_CONF, "utf-8")
+        (self._root / "etc" / "qemu.conf").write_text(_CONF + ("" if os.geteuid() else _ROOT_CONF), "utf-8")
 
     def _open(self) -> Any:
         if self._connection is None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
+import secrets
 import shutil
 import tarfile
 import tempfile
@@ -24,6 +26,8 @@ from app.sandbox.recipe import Recipe, load_recipe
 
 _DULL = ("tempdir", "chroot architecture", "signed-by", "hook", "success", "done")
 _SPACE_NEEDED = 4 * 2**30
+USERS = ".users"
+"""Folder, beside the images, of the notes where machines are that stand on them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,20 @@ class ImageBuilder:
     def folder(self) -> Path:
         """Where finished images are."""
         return self._images
+
+    def register(self, machines: Path) -> None:
+        """Let all who share the images know of a folder whose machines stand on them."""
+        users = self._images / USERS
+        users.mkdir(mode=0o700, parents=True, exist_ok=True)
+        note = users / hashlib.sha256(os.fsencode(machines)).hexdigest()[:16]
+        if not note.exists():
+            draft = note.with_suffix(f".{secrets.token_hex(4)}")
+            draft.write_bytes(os.fsencode(machines))
+            draft.replace(note)
+
+    def names(self) -> list[str]:
+        """Images there are recipes for."""
+        return sorted(file.parent.name for file in self._recipes.glob("*/recipe.toml"))
 
     def find(self, name: str) -> Image | None:
         """The image of today's recipe if it is built. Raises ImageError when there is no such recipe."""
@@ -107,6 +125,16 @@ def publish(work: Path, final: Path) -> None:
     work.rename(final)
 
 
+def write_manifest(work: Path, facts: dict[str, object]) -> None:
+    """What was built, and the digests of its files: two builds of the same can be compared."""
+    digests = {}
+    for path in sorted(path for path in work.iterdir() if path.is_file()):
+        with path.open("rb") as file:
+            digests[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
+    text = json.dumps(facts | {"sha256": digests}, indent=1, sort_keys=True) + "\n"
+    (work / "manifest.json").write_text(text, "utf-8")
+
+
 def _build(recipe: Recipe, work: Path, progress: Progress) -> None:
     base, ours = work / "base.tar", work / "guest.tar"
     progress(f"image {recipe.name}: installing Debian {recipe.suite} (a few minutes, once)")
@@ -121,8 +149,7 @@ def _build(recipe: Recipe, work: Path, progress: Progress) -> None:
     make_root_disk(work, [base, ours], work / "rootfs.img", recipe.disk_gib)
     base.unlink()
     ours.unlink()
-    manifest = {"name": recipe.name, "key": recipe.key, "suite": recipe.suite, "packages": versions}
-    (work / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", "utf-8")
+    write_manifest(work, {"name": recipe.name, "key": recipe.key, "suite": recipe.suite, "packages": versions})
 
 
 def _bootstrap(recipe: Recipe, work: Path, base: Path, progress: Progress) -> None:

@@ -16,7 +16,7 @@ import paramiko
 
 from app.domain.errors import SandboxError
 from app.domain.ports import GuestUser, Stream
-from app.sandbox.channel import Channel
+from app.sandbox.channel import Channel, PseudoTerminal, ServerSilent
 from app.sandbox.control_port import ControlPort
 from app.sandbox.ssh_io import end_input, receive, receive_errors, send
 
@@ -26,8 +26,9 @@ _PIECE = 65536
 _TICK = 0.2
 _DRAIN_SECONDS = 1.0
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-Kind = Literal["c", "p"]
-"""A command that ends by itself, or a program that stays."""
+Kind = Literal["c", "p", "t"]
+"""A command that ends by itself, a program that stays, or a person's terminal."""
+_PING_SECONDS = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,17 +77,30 @@ class Jobs:
     def __init__(self, channel: Channel, control: ControlPort) -> None:
         self._channel, self._control = channel, control
 
-    def start(self, job: Job) -> StartedJob:
+    def start(self, job: Job, pty: PseudoTerminal | None = None) -> StartedJob:
         """Raises SandboxError."""
         name = f"{job.kind}-{secrets.token_hex(6)}"
         command = job.command
-        if len(_job_line(name, job, command)) > _COMMAND_LIMIT or command.startswith("@"):
+        if len(job_line(name, job, command)) > _COMMAND_LIMIT or command.startswith("@"):
             command = self._put_aside(name, command)
-        return StartedJob(name, self._channel.start(_job_line(name, job, command)))
+        try:
+            return StartedJob(name, self._channel.start(job_line(name, job, command), pty=pty))
+        except ServerSilent as error:
+            self._give_up_if_hung(error.transport)
+            raise
 
     def kill(self, name: str, grace: float = KILL_GRACE) -> None:
         """TERM to all processes of the job, KILL after ``grace`` seconds. No error when it is gone."""
         self._control.request("kill", grace + 15, job=name, grace=grace)
+
+    def lives(self, name: str) -> bool:
+        """Whether the job has a process, if only in the background; true when the machine does not answer."""
+        try:
+            answer = self._control.request("jobs", _PING_SECONDS)
+        except SandboxError:
+            return True
+        jobs = answer.get("jobs")
+        return not isinstance(jobs, list) or name in jobs
 
     def collect(
         self,
@@ -98,7 +112,7 @@ class Jobs:
         """Read output until the job ends; at ``timeout`` seconds, or when abandoned, it is killed."""
         limit, killed, channel = _Limit(timeout, abandoned), False, started.channel
         with contextlib.closing(channel), channel_errors("read a command's output"):
-            for piece in _pieces(channel, limit.reached):
+            for piece in _pieces(channel, limit.reached, lambda: self.lives(started.name)):
                 if piece is not None:
                     sink(*piece)
                     continue
@@ -110,6 +124,12 @@ class Jobs:
             if not killed and channel.exit_status < 0:
                 raise SandboxError("the channel closed before the command ended", operation="run")
             return Ended(None if killed else channel.exit_status, killed and not abandoned.is_set())
+
+    def _give_up_if_hung(self, transport: paramiko.Transport) -> None:
+        """An SSH server that is silent in a machine that is not will never answer: the next job has another one."""
+        with contextlib.suppress(SandboxError):
+            self._control.request("ping", _PING_SECONDS)
+            transport.close()
 
     def _put_aside(self, name: str, command: str) -> str:
         path = f"/run/skerry/{name}.command"
@@ -130,8 +150,8 @@ class Jobs:
             raise SandboxError(f"the machine could not take the data: {words or ended.status}", operation="send data")
 
 
-def _job_line(name: str, job: Job, command: str) -> bytes:
-    """Read by vm_images/base/job.c: netstrings."""
+def job_line(name: str, job: Job, command: str) -> bytes:
+    """What starts a job, sent as the SSH command; read by vm_images/base/job.c: netstrings. Raises SandboxError."""
     if bad := [key for key in job.env if not _NAME.fullmatch(key)]:
         raise SandboxError(f"{bad[0]!r} is no name for an environment variable", operation="run")
     fields = [name, job.user, job.cwd, command, *(f"{key}={value}" for key, value in job.env.items())]
@@ -140,28 +160,34 @@ def _job_line(name: str, job: Job, command: str) -> bytes:
     return b"".join(b"%d:%s," % (len(raw), raw) for raw in (text.encode("utf-8", "surrogateescape") for text in fields))
 
 
-def _pieces(channel: paramiko.Channel, due: Callable[[], bool]) -> Iterator[tuple[Stream, bytes] | None]:
+def _pieces(
+    channel: paramiko.Channel, due: Callable[[], bool], held_open: Callable[[], bool]
+) -> Iterator[tuple[Stream, bytes] | None]:
     """Output as it comes, None whenever it is ``due``; ends with the job.
 
-    A program the command left in the background may hold the streams open: the exit status is the end then.
+    The exit status may overtake the last output, so the end of the output counts. Only a program that was left in the
+    background and holds the streams open (``held_open``) makes it the exit status and a moment's silence.
     """
-    waiting, ended_at = select.poll(), None
+    waiting, last = select.poll(), time.monotonic()
     waiting.register(channel.fileno(), select.POLLIN)
     while True:
-        idle = not waiting.poll(_TICK * 1000)
+        if channel.eof_received:  # the descriptor is readable for ever
+            channel.status_event.wait(_TICK)
+        else:
+            waiting.poll(_TICK * 1000)
         while channel.recv_ready():
             yield "stdout", receive(channel, _PIECE)
-            idle = False
+            last = time.monotonic()
         while channel.recv_stderr_ready():
             yield "stderr", receive_errors(channel, _PIECE)
-            idle = False
-        if channel.exit_status_ready():
-            ended_at = ended_at or time.monotonic()
-            over = channel.closed or channel.eof_received or (idle and time.monotonic() - ended_at > _DRAIN_SECONDS)
-            if over and not channel.recv_ready() and not channel.recv_stderr_ready():
+            last = time.monotonic()
+        if channel.closed or (channel.eof_received and channel.exit_status_ready()):
+            if not channel.recv_ready() and not channel.recv_stderr_ready():
                 return
-        elif channel.closed:
-            return
+        elif channel.exit_status_ready() and time.monotonic() - last > _DRAIN_SECONDS:
+            if held_open():
+                return
+            last = time.monotonic()
         if due():
             yield None
 

@@ -38,8 +38,12 @@ class MachineKeys:
     @property
     def authorized_key(self) -> str:
         """One line for authorized_keys."""
-        line = self.client.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
-        return line.decode("ascii")
+        return _public_line(self.client)
+
+    @property
+    def host_public_line(self) -> str:
+        """The host key's public half as it stands in known_hosts, after the name."""
+        return _public_line(self.host)
 
     @property
     def login(self) -> paramiko.PKey:
@@ -70,6 +74,11 @@ def _pem(key: Ed25519PrivateKey) -> bytes:
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
     )
+
+
+def _public_line(key: Ed25519PrivateKey) -> str:
+    line = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+    return line.decode("ascii")
 
 
 def _public(key: Ed25519PrivateKey) -> bytes:

@@ -16,16 +16,15 @@ from app.sandbox.hypervisor import Hypervisor
 
 _SECONDS = 60.0
 _INTERVAL = 0.01
+_SOCKET = "state.s"  # the walls around QEMU leave it no other folder for one
 _BANDWIDTH = 1 << 40  # bytes a second: as fast as it goes
 _FAILED = ("failed", "cancelled")
 
 
-def save_state(hypervisor: Hypervisor, name: str, meeting: Path, state: Path) -> None:
-    """Write the state of a paused machine with shared RAM; ``meeting`` is where the socket may be.
-
-    Raises SandboxError or OSError.
-    """
-    _ignore_shared_ram(hypervisor, name)
+def save_state(hypervisor: Hypervisor, name: str, state: Path) -> None:
+    """Write the state of a paused machine with shared RAM. Raises SandboxError or OSError."""
+    meeting = hypervisor.meeting_place(name) / _SOCKET
+    _ignore_shared_ram(hypervisor, name, True)
     hypervisor.monitor(name, "migrate-set-parameters", {"max-bandwidth": _BANDWIDTH})
     meeting.unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener, contextlib.suppress(FileNotFoundError):
@@ -40,13 +39,14 @@ def save_state(hypervisor: Hypervisor, name: str, meeting: Path, state: Path) ->
         meeting.unlink()
 
 
-def load_state(hypervisor: Hypervisor, name: str, meeting: Path, state: Path) -> None:
+def load_state(hypervisor: Hypervisor, name: str, state: Path) -> None:
     """Give a machine that waits for it its state; it is paused afterwards.
 
     Raises SandboxError or OSError; the machine may have ended then.
     """
+    meeting = hypervisor.meeting_place(name) / _SOCKET
     meeting.unlink(missing_ok=True)
-    _ignore_shared_ram(hypervisor, name)
+    _ignore_shared_ram(hypervisor, name, True)
     hypervisor.monitor(name, "migrate-incoming", {"uri": f"unix:{meeting}"})
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection, state.open("rb") as file:
         connection.settimeout(_SECONDS)
@@ -56,8 +56,13 @@ def load_state(hypervisor: Hypervisor, name: str, meeting: Path, state: Path) ->
     _wait_completed(hypervisor, name)
 
 
-def _ignore_shared_ram(hypervisor: Hypervisor, name: str) -> None:
-    wanted = [{"capability": "x-ignore-shared", "state": True}]
+def send_all_ram(hypervisor: Hypervisor, name: str) -> None:
+    """From now on a saved state holds the RAM as well, as libvirt expects when it reads one. Raises SandboxError."""
+    _ignore_shared_ram(hypervisor, name, False)
+
+
+def _ignore_shared_ram(hypervisor: Hypervisor, name: str, ignore: bool) -> None:
+    wanted = [{"capability": "x-ignore-shared", "state": ignore}]
     hypervisor.monitor(name, "migrate-set-capabilities", {"capabilities": wanted})
 
 

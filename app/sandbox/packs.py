@@ -16,7 +16,8 @@ from app.domain.errors import ImageError
 from app.domain.ports import Progress
 from app.sandbox.disk_image import make_pack_disk
 from app.sandbox.host_tools import require_space, run_tool
-from app.sandbox.image import build_folder, publish
+from app.sandbox.image import build_folder, publish, write_manifest
+from app.sandbox.licence import Acceptances, Licence, licence_of
 from app.sandbox.recipe import guest_paths, tree_hash
 
 _SPACE_NEEDED = 4 * 2**30
@@ -40,8 +41,25 @@ class Pack:
 class PackBuilder:
     """Builds what is missing below ``images_dir`` from the recipes below ``packs_dir``."""
 
-    def __init__(self, images_dir: Path, packs_dir: Path) -> None:
-        self._images, self._packs = images_dir, packs_dir
+    def __init__(self, images_dir: Path, packs_dir: Path, acceptances: Acceptances | None = None) -> None:
+        """``acceptances``: without it no pack is built whose licence must be accepted."""
+        self._images, self._packs, self._acceptances = images_dir, packs_dir, acceptances
+
+    def licence(self, name: str) -> Licence | None:
+        """The licence that must be accepted before the pack is fetched, and was not yet."""
+        licence = licence_of(self._packs / name)
+        if licence is None or (self._acceptances is not None and self._acceptances.holds(name, licence)):
+            return None
+        return licence
+
+    def accept(self, name: str) -> None:
+        """The user accepts the pack's licence."""
+        if self._acceptances is not None and (licence := licence_of(self._packs / name)) is not None:
+            self._acceptances.add(name, licence)
+
+    def names(self) -> list[str]:
+        """Tool packs there are recipes for."""
+        return sorted(file.parent.name for file in self._packs.glob("*/package.json"))
 
     def find(self, name: str) -> Pack | None:
         """The pack of today's recipe if it is built. Raises ImageError when there is no such recipe."""
@@ -56,6 +74,10 @@ class PackBuilder:
         """The pack, built now if need be (minutes, hundreds of megabytes); blocks. Raises ImageError or HostError."""
         if (pack := self.find(name)) is not None:
             return pack
+        if (licence := self.licence(name)) is not None:
+            message = f"{licence.name} is of {licence.publisher}, under a licence that was not accepted yet"
+            hint = f"skerry image build --pack {name}"
+            raise ImageError(message, operation=f"fetch tool pack {name}", hint=hint)
         key = tree_hash(self._packs / name)
         with build_folder(self._images, f"pack-{name}-{key}") as (work, final):
             if not final.exists():
@@ -85,8 +107,7 @@ def _build(recipe: Path, name: str, key: str, work: Path, progress: Progress) ->
     progress(f"tool pack {name}: making the disk")
     make_pack_disk(staging, work / "pack.img", name)
     shutil.rmtree(staging)
-    manifest = {"name": name, "key": key, "packages": versions}
-    (work / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", "utf-8")
+    write_manifest(work, {"name": name, "key": key, "packages": versions})
 
 
 def _versions(staging: Path) -> dict[str, str]:

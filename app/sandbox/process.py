@@ -11,12 +11,14 @@ from collections.abc import Callable
 import paramiko
 
 from app.domain.errors import SandboxError
+from app.domain.machines import Notice, Notify, unheard
 from app.sandbox.jobs import Jobs, StartedJob
 from app.sandbox.ssh_io import end_input, receive, receive_errors, send
 from app.sandbox.threads import in_thread, post
 
-LINE_LIMIT = 64 * 2**20
-"""Longest line ``stdout.readline()`` gives; protocols with one JSON document a line have long ones."""
+LINE_LIMIT = 16 * 2**20
+"""Longest line of a program; one that writes a longer one is ended. Protocols have one JSON document a line, and who
+reads them would take any line into memory."""
 _PIECE = 65536
 _GRACE = 3.0
 
@@ -30,15 +32,17 @@ class SshProcess:
         self._status: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
 
     @classmethod
-    async def open(cls, jobs: Jobs, started: StartedJob, on_stderr: Callable[[bytes], None] | None) -> SshProcess:
-        """Wrap a started job."""
+    async def open(
+        cls, jobs: Jobs, started: StartedJob, on_stderr: Callable[[bytes], None] | None, tell: Notify = unheard
+    ) -> SshProcess:
+        """Wrap a started job. ``tell`` hears, in a thread, of a line that is too long."""
         ours, theirs = socket.socketpair()
-        stdout, stdin = await asyncio.open_connection(sock=ours, limit=LINE_LIMIT)
+        stdout, stdin = await asyncio.open_connection(sock=ours, limit=LINE_LIMIT + _PIECE)
         process = cls(jobs, started, stdin, stdout)
         loop, channel = asyncio.get_running_loop(), started.channel
         for name, target, args in (
             ("stdin", _copy_in, (theirs, channel)),
-            ("stdout", _copy_out, (channel, theirs)),
+            ("stdout", _copy_out, (channel, theirs, lambda: _end_flood(jobs, started, tell))),
             ("stderr", _copy_err, (channel, loop, on_stderr)),
             ("status", _report, (channel, loop, process._status)),
         ):
@@ -66,13 +70,25 @@ def _copy_in(source: socket.socket, channel: paramiko.Channel) -> None:
         end_input(channel)
 
 
-def _copy_out(channel: paramiko.Channel, target: socket.socket) -> None:
+def _copy_out(channel: paramiko.Channel, target: socket.socket, flooded: Callable[[], None]) -> None:
+    length = 0
     with target:
         with contextlib.suppress(OSError):
             while data := receive(channel, _PIECE):
+                end = data.rfind(b"\n")
+                length = length + len(data) if end < 0 else len(data) - end - 1
+                if length > LINE_LIMIT:
+                    flooded()
+                    break
                 target.sendall(data)
         with contextlib.suppress(OSError):
             target.shutdown(socket.SHUT_RDWR)  # also ends the thread that reads from it
+
+
+def _end_flood(jobs: Jobs, started: StartedJob, tell: Notify) -> None:
+    tell(Notice("output", f"the agent's program wrote a line longer than {LINE_LIMIT // 2**20} MiB and was ended"))
+    with contextlib.suppress(SandboxError):
+        jobs.kill(started.name, _GRACE)
 
 
 def _copy_err(

@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _PR_SET_CHILD_SUBREAPER = 36
-_COMMAND = "qemu-system"
 _INTERVAL = 0.05
 
 
@@ -45,18 +44,29 @@ def reaping() -> Iterator[None]:
 
 def _collect_until(done: threading.Event) -> None:
     while not done.wait(_INTERVAL):
-        for pid in _dead_children():
+        for pid in _dead_children() if _one_is_dead() else ():
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, os.WNOHANG)
 
 
+def _one_is_dead() -> bool:
+    """Whether it is worth to look which: to read every child of every thread costs more than the start of a machine."""
+    with contextlib.suppress(ChildProcessError):
+        return os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    return False
+
+
 def _dead_children() -> list[int]:
-    dead = []
+    """Orphans that came to us. What we or libvirt start and wait for is in our session, or leads its own.
+
+    Not told by their name: a machine's process may be killed before it has become QEMU.
+    """
+    dead, ours = [], os.getsid(0)
     for children in Path("/proc/self/task").glob("*/children"):
         with contextlib.suppress(OSError):
             for pid in children.read_text().split():
-                name, _, rest = Path("/proc", pid, "stat").read_text().partition("(")[2].rpartition(")")
-                if name.startswith(_COMMAND) and rest.split()[0] == "Z":
+                state, _, _, session = Path("/proc", pid, "stat").read_text().rpartition(")")[2].split()[:4]
+                if state == "Z" and int(session) not in (ours, int(pid)):
                     dead.append(int(pid))
     return dead
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from app.domain.errors import ImageError
 
-BUILDER_VERSION = "1"
+BUILDER_VERSION = "2"
 """Raised when the builder itself makes something else from the same recipe."""
 
 
@@ -80,6 +80,6 @@ def tree_hash(folder: Path) -> str:
 
 
 def guest_paths(folder: Path) -> list[Path]:
-    """Regular files below ``folder`` that belong to a recipe (no byte code, no node_modules)."""
-    skipped = {"__pycache__", "node_modules"}
+    """Regular files below ``folder`` that belong to a recipe (no byte code, no node_modules, no lock of versions)."""
+    skipped = {"__pycache__", "node_modules", "packages.lock"}
     return [p for p in folder.rglob("*") if p.is_file() and not skipped & set(p.relative_to(folder).parts)]

@@ -65,6 +65,13 @@ def end_input(channel: paramiko.Channel) -> None:
             channel.shutdown_write()
 
 
+def resize(channel: paramiko.Channel, columns: int, rows: int) -> None:
+    """Tell the pseudo-terminal its size. Quietly nothing on a closed channel."""
+    with _turn(channel), contextlib.suppress(OSError, paramiko.SSHException):
+        if not channel.closed:
+            channel.resize_pty(columns, rows)
+
+
 @contextlib.contextmanager
 def _turn(channel: paramiko.Channel) -> Iterator[None]:
     transport = channel.get_transport()

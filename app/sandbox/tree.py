@@ -11,14 +11,16 @@ import os
 import secrets
 import stat
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
 _NAME_BYTES = 255
 _PATH_BYTES = 4096
 _DEPTH = 64
-_FORBIDDEN = {".git"}
+_FORBIDDEN = {".git", "git~1"}  # the second is what Windows calls the first
 Parts = tuple[str, ...]
+Replaceable = Callable[[Parts, os.stat_result], bool]
+"""Whether what is there already may be replaced or removed; what may not is the user's own."""
 
 
 class Refused(Exception):
@@ -45,7 +47,7 @@ def safe_parts(raw: bytes) -> Parts:
         raise Refused("the path leads out of the workspace")
     if not parts or len(parts) > _DEPTH or any(len(part.encode()) > _NAME_BYTES for part in parts):
         raise Refused("the path is empty, too deep or too long")
-    if _FORBIDDEN & {part.casefold() for part in parts}:
+    if _FORBIDDEN & {part.rstrip(" .").casefold() for part in parts}:
         raise Refused("git's own files stay in the machine")
     return parts
 
@@ -69,11 +71,15 @@ def safe_target(parts: Parts, raw: bytes) -> str:
     return str(PurePosixPath(*steps)) if steps else "."
 
 
+def _anything(parts: Parts, found: os.stat_result) -> bool:
+    return True
+
+
 class Tree:
     """The folder things are written to."""
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    def __init__(self, root: Path, replaceable: Replaceable = _anything) -> None:
+        self._root, self._replaceable = root, replaceable
 
     def write(self, parts: Parts, pieces: Iterable[bytes], executable: bool, mtime_ns: int) -> None:
         """A regular file; it replaces whatever has its name in one step."""
@@ -86,7 +92,7 @@ class Tree:
                         file.write(piece)
                     os.fchmod(file.fileno(), 0o755 if executable else 0o644)
                 os.utime(draft, ns=(mtime_ns, mtime_ns), dir_fd=parent)
-                _clear(parts[-1], parent)
+                self._clear(parts, parent)
                 os.replace(draft, parts[-1], src_dir_fd=parent, dst_dir_fd=parent)
             finally:
                 with contextlib.suppress(FileNotFoundError):
@@ -98,7 +104,7 @@ class Tree:
             draft = f".skerry-{secrets.token_hex(6)}"
             os.symlink(target, draft, dir_fd=parent)
             try:
-                _clear(parts[-1], parent)
+                self._clear(parts, parent)
                 os.replace(draft, parts[-1], src_dir_fd=parent, dst_dir_fd=parent)
             finally:
                 with contextlib.suppress(FileNotFoundError):
@@ -110,12 +116,15 @@ class Tree:
             pass
 
     def remove(self, parts: Parts) -> bool:
-        """A file, a link or an empty folder; false when it was not there or is not empty."""
+        """A file, a link or an empty folder; false when it was not there, is not empty or is the user's."""
         with contextlib.suppress(OSError, Refused), self._parent(parts, make=False) as parent:
-            if stat.S_ISDIR(os.lstat(parts[-1], dir_fd=parent).st_mode):
+            found = os.lstat(parts[-1], dir_fd=parent)
+            if stat.S_ISDIR(found.st_mode):
                 os.rmdir(parts[-1], dir_fd=parent)
-            else:
+            elif self._replaceable(parts, found):
                 os.unlink(parts[-1], dir_fd=parent)
+            else:
+                return False
             return True
         return False
 
@@ -137,33 +146,39 @@ class Tree:
             self._root.mkdir(parents=True, exist_ok=True)
         current = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            for part in parts[:-1]:
-                below = _enter(current, part, make)
+            for depth, part in enumerate(parts[:-1], start=1):
+                below = self._enter(current, parts[:depth], part, make)
                 os.close(current)
                 current = below
             yield current
         finally:
             os.close(current)
 
-
-def _enter(parent: int, name: str, make: bool) -> int:
-    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
-    try:
+    def _enter(self, parent: int, parts: Parts, name: str, make: bool) -> int:
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+        try:
+            return os.open(name, flags, dir_fd=parent)
+        except OSError:
+            if not make:
+                raise
+        with contextlib.suppress(FileNotFoundError):
+            self._check(parts, os.lstat(name, dir_fd=parent))
+            os.unlink(name, dir_fd=parent)  # a file or a link that is a folder now
+        os.mkdir(name, 0o755, dir_fd=parent)
         return os.open(name, flags, dir_fd=parent)
-    except (FileNotFoundError, NotADirectoryError, OSError):
-        if not make:
-            raise
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(name, dir_fd=parent)  # a file or a link that is a folder now
-    os.mkdir(name, 0o755, dir_fd=parent)
-    return os.open(name, flags, dir_fd=parent)
 
-
-def _clear(name: str, parent: int) -> None:
-    """A folder that is a file now must be empty: what it held is gone from the machine, and removed before."""
-    with contextlib.suppress(FileNotFoundError):
-        if stat.S_ISDIR(os.lstat(name, dir_fd=parent).st_mode):
+    def _clear(self, parts: Parts, parent: int) -> None:
+        """A folder that is a file now must be empty: what it held is gone from the machine, and removed before."""
+        with contextlib.suppress(FileNotFoundError):
+            found = os.lstat(parts[-1], dir_fd=parent)
+            if not stat.S_ISDIR(found.st_mode):
+                self._check(parts, found)
+                return
             try:
-                os.rmdir(name, dir_fd=parent)
+                os.rmdir(parts[-1], dir_fd=parent)
             except OSError:
                 raise Refused("a folder of this host with files of its own is in the way") from None
+
+    def _check(self, parts: Parts, found: os.stat_result) -> None:
+        if not self._replaceable(parts, found):
+            raise Refused("this host has a version of its own, which is kept")

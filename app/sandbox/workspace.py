@@ -7,176 +7,203 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import io
-import json
+import os
 import stat
-import tarfile
 import threading
-from collections.abc import Callable
+import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
-
-import paramiko
 
 from app.domain.errors import HostError, SandboxError
-from app.domain.ports import MirrorReport
-from app.sandbox.jobs import Job, Jobs, channel_errors
-from app.sandbox.listing import FIND, Entry, parse_listing, printable
-from app.sandbox.ssh_io import end_input, receive, send
-from app.sandbox.tar_stream import read_members
+from app.domain.machines import MirrorReport
+from app.sandbox.archive import folder_content, write_archive
+from app.sandbox.jobs import Job, Jobs
+from app.sandbox.listing import FIND, Entry, Listing
+from app.sandbox.manifest import OTHER, SAME_TIME_NS, Look, Manifest
+from app.sandbox.refusals import Refusals
+from app.sandbox.tar_stream import Member, read_members
+from app.sandbox.transfer import Transfer
 from app.sandbox.tree import Parts, Refused, Tree
 
 _WANTED = "/run/skerry/wanted"
 _TAR_OUT = (
-    "tar --create --format=gnu --no-recursion --hard-dereference --ignore-failed-read --null --verbatim-files-from "
+    "tar --create --format=gnu --blocking-factor=128 --no-recursion --hard-dereference "
+    "--ignore-failed-read --null --verbatim-files-from "
     f"--files-from={_WANTED} --file=- 2>/dev/null"
 )
-_TAR_IN = "tar --extract --no-same-owner --keep-newer-files --warning=none --file=-"
-_SECONDS = 600.0
-_SAME_TIME_NS = 2000
-"""Two times this near are the same: archives keep them as floating point."""
+_TAR_IN = "tar --extract --blocking-factor=128 --no-same-owner --keep-newer-files --warning=none --file=-"
+_HEADERS = 4096  # of a tar stream, for one file
 
 
 @dataclass(frozen=True, slots=True)
 class MirrorLimits:
-    """What a workspace may bring out: entries, bytes of one file, bytes at one time, bytes of the list of files."""
+    """What a workspace may bring out: entries, bytes of one file, at one time, and of all files together.
+
+    Its list of files is read for so many bytes and seconds.
+    """
 
     files: int = 50_000
     file_bytes: int = 64 * 2**20
     total_bytes: int = 2**30
-    listing_bytes: int = 16 * 2**20
+    mirror_bytes: int = 4 * 2**30 - 2**26
+    listing_bytes: int = 128 * 2**20
+    listing_seconds: float = 120.0
 
 
 class Workspace:
-    """``manifest`` remembers what was brought out: only that is ever removed from a mirror."""
+    """``manifests`` is a folder that remembers what was brought out: only that is ever replaced or removed."""
 
-    def __init__(self, jobs: Jobs, manifest: Path, limits: MirrorLimits | None = None) -> None:
-        self._jobs, self._manifest, self._limits = jobs, manifest, limits or MirrorLimits()
+    def __init__(self, jobs: Jobs, transfer: Transfer, manifests: Path, limits: MirrorLimits | None = None) -> None:
+        self._jobs, self._transfer, self._manifests = jobs, transfer, manifests
+        self._limits = limits or MirrorLimits()
 
     def push(self, source: Path) -> int:
-        """Copy a folder in; a file that is newer in the machine stays. Returns the number of files."""
-        started = self._jobs.start(Job(_TAR_IN))
-        output = bytearray()
-        with channel_errors("push the workspace"):
-            started.channel.settimeout(_SECONDS)
-            with io.BufferedWriter(_ChannelFile(started.channel), 2**18) as file:
-                pushed = _write_archive(source, file)
-            end_input(started.channel)
-        ended = self._jobs.collect(started, lambda _, piece: output.extend(piece), _SECONDS, threading.Event())
-        if ended.status != 0:
-            words = output.decode("utf-8", "replace").strip()[-500:]
-            raise SandboxError(f"the workspace could not be copied in: {words}", operation="push the workspace")
-        self._remember(source, pushed)
-        return sum(not (source / name).is_dir() or (source / name).is_symlink() for name in pushed)
+        """Copy a folder in; a file that is newer in the machine stays. Returns the number of files.
+
+        Raises SandboxError, and ConfigError for a folder that cannot be copied.
+        """
+        content = folder_content(source)
+        size = sum(_HEADERS + packed.found.st_size for packed in content)
+        pushed = self._transfer.send(_TAR_IN, size, lambda file: write_archive(content, file))
+        looks = {packed.name: [_look(packed.found)] for packed in pushed}
+        Manifest(self._manifests, source).keep(looks)
+        return sum(not stat.S_ISDIR(packed.found.st_mode) for packed in pushed)
 
     def mirror(self, destination: Path) -> MirrorReport:
         """Bring changed files out, remove those that vanished. Raises SandboxError."""
-        entries, refused = parse_listing(self._listing(), self._limits.files)
-        tree = Tree(destination)
-        removed = self._remove_vanished(tree, destination, entries)
-        for entry in entries:
-            self._place(tree, entry, refused)
-        changed = self._within_limits([e for e in entries if _changed(tree, e)], refused)
-        files, size = self._fetch(tree, changed, refused) if changed else (0, 0)
-        self._remember(destination, ["/".join(entry.parts) for entry in entries])
-        return MirrorReport(files, size, removed, tuple(refused))
+        refusals, manifest = Refusals(), Manifest(self._manifests, destination)
+        listing = self._list()
+        entries = listing.end(refusals)
+        complete = self._tell_of_the_rest(listing, refusals)
+        tree = Tree(destination, manifest.is_ours)
+        removed = _remove_vanished(tree, manifest, entries) if complete else 0
+        placed = [entry for entry in entries if _place(tree, entry, refusals)]
+        stale = {entry.parts for entry in placed if entry.kind == "file" and _changed(tree, entry)}
+        changed = self._within_limits(placed, stale, refusals)
+        known = _known(manifest, placed, stale - {entry.parts for entry in changed}, complete)
+        fetched: dict[str, Look] = {}
+        if changed:
+            # What a crash leaves half done is known as ours, whether old or new.
+            manifest.keep({path: [*looks, *manifest.look(path)] for path, looks in known.items()})
+            try:
+                self._fetch(tree, changed, fetched, refusals)
+            finally:
+                manifest.keep({**known, **{path: [look] for path, look in fetched.items()}})
+        else:
+            manifest.keep(known)
+        return MirrorReport(len(fetched), sum(size for size, _ in fetched.values()), removed, refusals.report())
 
-    def _listing(self) -> bytes:
-        listing, limit = bytearray(), self._limits.listing_bytes
+    def _list(self) -> Listing:
+        limits = self._limits
+        listing, left = Listing(limits.files), limits.listing_bytes
+        deadline = time.monotonic() + limits.listing_seconds
 
         def take(_: str, piece: bytes) -> None:
-            listing.extend(piece)
-            if len(listing) > limit:
-                raise SandboxError("the workspace has too many files to list", operation="mirror workspace")
+            nonlocal left
+            left -= len(piece)
+            if left < 0 or time.monotonic() > deadline:
+                raise _Enough
+            listing.take(piece)
 
         started = self._jobs.start(Job(f"{FIND} 2>/dev/null", user="root"))
-        self._jobs.collect(started, take, _SECONDS, threading.Event())
-        return bytes(listing)
-
-    def _place(self, tree: Tree, entry: Entry, refused: list[tuple[str, str]]) -> None:
-        """Folders and links need no bytes from the machine."""
         try:
-            if entry.kind == "folder":
-                tree.folder(entry.parts)
-            elif entry.kind == "link" and tree.readlink(entry.parts) != entry.target:
-                tree.link(entry.parts, entry.target)
-        except (OSError, Refused) as error:
-            refused.append((printable(entry.raw), _reason(error)))
+            ended = self._jobs.collect(started, take, limits.listing_seconds, threading.Event())
+            if ended.timed_out:
+                listing.cut()
+        except _Enough:
+            listing.cut()
+            with contextlib.suppress(SandboxError):
+                self._jobs.kill(started.name, 0.5)
+        return listing
 
-    def _within_limits(self, changed: list[Entry], refused: list[tuple[str, str]]) -> list[Entry]:
-        kept, total = [], 0
-        for entry in changed:
-            if entry.size > self._limits.file_bytes:
-                refused.append((printable(entry.raw), f"larger than {self._limits.file_bytes} bytes"))
-            elif total + entry.size > self._limits.total_bytes:
-                refused.append((printable(entry.raw), f"more than {self._limits.total_bytes} bytes at one time"))
+    def _tell_of_the_rest(self, listing: Listing, refusals: Refusals) -> bool:
+        """Whether the list was complete: else nothing that is not on it can be taken for vanished."""
+        if not listing.whole:
+            refusals.add(b".", "the list of files is too long; what it began with was brought out")
+        elif listing.dropped:
+            reason = f"{listing.dropped} files are more than the {self._limits.files} that may come out"
+            refusals.add(b".", f"{reason}; those nearest the top were brought out")
+        return listing.whole and not listing.dropped
+
+    def _within_limits(self, entries: list[Entry], stale: set[Parts], refusals: Refusals) -> list[Entry]:
+        """Those of the ``stale`` files that may come out now."""
+        limits, kept, total, all_of_it = self._limits, [], 0, 0
+        for entry in entries:
+            if entry.kind != "file":
+                continue
+            changed = entry.parts in stale
+            if entry.size > limits.file_bytes:
+                refusals.add(entry.raw, f"larger than {limits.file_bytes} bytes")
+            elif all_of_it + entry.size > limits.mirror_bytes:
+                refusals.add(entry.raw, f"the workspace has more than {limits.mirror_bytes} bytes")
+            elif changed and total + entry.size > limits.total_bytes:
+                refusals.add(entry.raw, f"more than {limits.total_bytes} bytes at one time; the next mirror brings it")
+                all_of_it += entry.size
             else:
-                kept.append(entry)
-                total += entry.size
+                all_of_it += entry.size
+                if changed:
+                    kept.append(entry)
+                    total += entry.size
         return kept
 
-    def _fetch(self, tree: Tree, changed: list[Entry], refused: list[tuple[str, str]]) -> tuple[int, int]:
+    def _fetch(self, tree: Tree, changed: list[Entry], fetched: dict[str, Look], refusals: Refusals) -> None:
+        """Adds to ``fetched`` what has come out, also when the rest fails. Raises SandboxError."""
         wanted = {entry.raw: entry for entry in changed}
         self._jobs.feed(Job(f"cat > {_WANTED}", cwd="/", user="root"), b"".join(raw + b"\0" for raw in wanted))
-        limit = sum(entry.size for entry in changed) + 2**20 + 4096 * len(changed)
-        started = self._jobs.start(Job(_TAR_OUT, user="root"))
-        files = size = 0
-        with contextlib.closing(started.channel), channel_errors("mirror the workspace"):
-            started.channel.settimeout(_SECONDS)
-            end_input(started.channel)
-            for member in read_members(_reader(started.channel), limit):
+        limit = sum(entry.size for entry in changed) + 2**20 + _HEADERS * len(changed)
+        with self._transfer.receive(_TAR_OUT, limit - 2**20) as read:
+            for member in read_members(read, limit):
                 entry = wanted.pop(member.name, None)
                 if entry is None or member.size > self._limits.file_bytes:
-                    refused.append((printable(member.name), "not what was asked for"))
-                    continue
-                try:
-                    tree.write(entry.parts, member.pieces, entry.executable, entry.mtime_ns)
-                except (OSError, Refused) as error:
-                    refused.append((printable(member.name), _reason(error)))
-                    continue
-                files, size = files + 1, size + member.size
-        return files, size
-
-    def _remove_vanished(self, tree: Tree, destination: Path, entries: list[Entry]) -> int:
-        here = {"/".join(entry.parts) for entry in entries}
-        gone = [path for path in self._remembered(destination) if path not in here]
-        return sum(tree.remove(tuple(path.split("/"))) for path in sorted(gone, key=len, reverse=True))
-
-    def _remembered(self, folder: Path) -> list[str]:
-        with contextlib.suppress(OSError, ValueError):
-            return [str(path) for path in json.loads(self._manifest.read_text("utf-8")).get(str(folder.resolve()), [])]
-        return []
-
-    def _remember(self, folder: Path, paths: list[str]) -> None:
-        draft = self._manifest.with_suffix(".new")
-        draft.write_text(json.dumps({str(folder.resolve()): paths}), "utf-8")
-        draft.chmod(0o600)
-        draft.replace(self._manifest)
+                    refusals.add(member.name, "not what was asked for")
+                elif _write(tree, entry, member, refusals):
+                    fetched["/".join(entry.parts)] = (member.size, entry.mtime_ns)
+        for raw in wanted:
+            refusals.add(raw, "it vanished, or could not be read, when it was to come out")
 
 
-class _ChannelFile(io.RawIOBase):
-    """A channel as a file to write to."""
-
-    def __init__(self, channel: paramiko.Channel) -> None:
-        self._channel = channel
-
-    def writable(self) -> bool:
-        """It is what it is for."""
-        return True
-
-    def write(self, data: Any, /) -> int:
-        """All of it, always."""
-        send(self._channel, bytes(data))
-        return len(data)
+class _Enough(Exception):
+    """No more of the list is wanted."""
 
 
-def _reader(channel: paramiko.Channel) -> Callable[[int], bytes]:
-    def read(count: int) -> bytes:
-        with channel_errors("mirror the workspace"):
-            return receive(channel, count)
+def _place(tree: Tree, entry: Entry, refusals: Refusals) -> bool:
+    """Folders and links need no bytes from the machine."""
+    try:
+        if entry.kind == "folder":
+            tree.folder(entry.parts)
+        elif entry.kind == "link" and tree.readlink(entry.parts) != entry.target:
+            tree.link(entry.parts, entry.target)
+    except (OSError, Refused) as error:
+        refusals.add(entry.raw, _reason(error))
+        return False
+    return True
 
-    return read
+
+def _write(tree: Tree, entry: Entry, member: Member, refusals: Refusals) -> bool:
+    try:
+        tree.write(entry.parts, member.pieces, entry.executable, entry.mtime_ns)
+    except (OSError, Refused) as error:
+        refusals.add(entry.raw, _reason(error))
+        return False
+    return True
+
+
+def _remove_vanished(tree: Tree, manifest: Manifest, entries: list[Entry]) -> int:
+    here = {"/".join(entry.parts) for entry in entries}
+    gone = [path for path in manifest.paths if path not in here]
+    return sum(tree.remove(tuple(path.split("/"))) for path in sorted(gone, key=len, reverse=True))
+
+
+def _known(manifest: Manifest, placed: list[Entry], staying: set[Parts], complete: bool) -> dict[str, list[Look]]:
+    """What is ours when all but the ``staying`` files are out; without a complete list what was ours remains so."""
+    known: dict[str, list[Look]] = {} if complete else {path: manifest.look(path) for path in manifest.paths}
+    for entry in placed:
+        path = "/".join(entry.parts)
+        if entry.parts not in staying:
+            known[path] = [(entry.size, entry.mtime_ns) if entry.kind == "file" else OTHER]
+        elif looks := manifest.look(path):
+            known[path] = looks
+    return known
 
 
 def _reason(error: OSError | Refused) -> str:
@@ -187,32 +214,15 @@ def _reason(error: OSError | Refused) -> str:
 
 
 def _changed(tree: Tree, entry: Entry) -> bool:
-    if entry.kind != "file":
-        return False
-    here: Parts = entry.parts
-    found = tree.lstat(here)
+    found = tree.lstat(entry.parts)
     return (
         found is None
         or not stat.S_ISREG(found.st_mode)
         or found.st_size != entry.size
-        or abs(found.st_mtime_ns - entry.mtime_ns) > _SAME_TIME_NS
+        or abs(found.st_mtime_ns - entry.mtime_ns) > SAME_TIME_NS
         or bool(found.st_mode & 0o100) != entry.executable
     )
 
 
-def _write_archive(source: Path, file: IO[bytes]) -> list[str]:
-    """Regular files, folders and links of a folder of this host, as a stream; the names of what is in it."""
-    names: list[str] = []
-    with tarfile.open(fileobj=file, mode="w|", format=tarfile.PAX_FORMAT) as archive:
-        for path in sorted(source.rglob("*")):
-            name = path.relative_to(source).as_posix()
-            if path.is_symlink() or path.is_file() or path.is_dir():
-                archive.add(path, name, recursive=False, filter=_as_agent)
-                names.append(name)
-    return names
-
-
-def _as_agent(member: tarfile.TarInfo) -> tarfile.TarInfo:
-    member.uid = member.gid = 1000
-    member.uname = member.gname = "agent"
-    return member
+def _look(found: os.stat_result) -> Look:
+    return (found.st_size, found.st_mtime_ns) if stat.S_ISREG(found.st_mode) else OTHER

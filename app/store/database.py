@@ -11,7 +11,7 @@ from sqlite_utils import Database
 
 from app.domain.errors import JournalError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS events (
@@ -35,6 +35,13 @@ CREATE TABLE IF NOT EXISTS memory_revisions (
   action TEXT NOT NULL,
   content TEXT NOT NULL,
   PRIMARY KEY (fleet, agent, revision)
+);
+CREATE TABLE IF NOT EXISTS machine_usage (
+  machine TEXT PRIMARY KEY,
+  at TEXT NOT NULL,
+  cpu_percent REAL,
+  memory_bytes INTEGER NOT NULL,
+  disk_bytes INTEGER NOT NULL
 );
 """
 

@@ -12,7 +12,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from app.domain.errors import JournalError, NotFound
-from app.domain.events import Event, dump_event, parse_event
+from app.domain.events import Event, RunStarted, dump_event, parse_event
 from app.store.database import open_database
 
 T = TypeVar("T", bound=BaseModel)
@@ -41,10 +41,17 @@ class Journal:
 
     def last(self, kind: str, *, fleet: str, run: str, agent: str = "") -> Event | None:
         """The newest fact of a kind in a run, or None."""
-        query = "SELECT json FROM events WHERE fleet=? AND run=? AND agent=? AND kind=? ORDER BY seq DESC LIMIT 1"
         with self._lock:
-            row = self._db.conn.execute(query, (fleet, run, agent, kind)).fetchone()
-        return parse_event(row[0]) if row else None
+            return _last(self._db.conn, kind, fleet, run, agent)
+
+    def newest_runs(self) -> list[RunStarted]:
+        """The beginning of each fleet's newest run. Raises JournalError when one cannot be read."""
+        query = "SELECT json, max(seq) FROM events WHERE kind='run_started' GROUP BY fleet"
+        try:
+            with self._lock:
+                return [RunStarted.model_validate_json(row[0]) for row in self._db.conn.execute(query)]
+        except (sqlite3.Error, ValidationError) as error:
+            raise JournalError(f"the runs cannot be read: {error}", operation="read the journal") from error
 
     def has(self, event_id: str) -> bool:
         """Whether a fact with that id was recorded."""
@@ -112,6 +119,11 @@ class JournalReader:
         connection = self._connect()
         return [] if connection is None else _read(connection, after, limit)
 
+    def last(self, kind: str, *, fleet: str = "", run: str = "", agent: str = "") -> Event | None:
+        """The newest fact of a kind, or None; empty names for one that is about the engine."""
+        connection = self._connect()
+        return None if connection is None else _last(connection, kind, fleet, run, agent)
+
     def fleets(self) -> list[str]:
         """Ids of the fleets that ever ran, the latest first."""
         connection = self._connect()
@@ -148,6 +160,12 @@ def _read(connection: sqlite3.Connection, after: int, limit: int) -> list[tuple[
         # A batch of nothing but unknown kinds is not the end: a reader would wait behind it for ever.
         after = rows[-1][0]
     return facts
+
+
+def _last(connection: sqlite3.Connection, kind: str, fleet: str, run: str, agent: str) -> Event | None:
+    query = "SELECT json FROM events WHERE fleet=? AND run=? AND agent=? AND kind=? ORDER BY seq DESC LIMIT 1"
+    row = connection.execute(query, (fleet, run, agent, kind)).fetchone()
+    return parse_event(row[0]) if row else None
 
 
 def _known(seq: int, text: str) -> Event | None:

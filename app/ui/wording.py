@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from app.domain.envelope import USER
-from app.domain.events import AgentStatus
+from app.domain.events import AgentStatus, LimitReached
 from app.domain.interrupt import Answer, Interrupt, InterruptKind, InterruptState
 from app.domain.text import first_line
 
@@ -125,6 +125,12 @@ def time_of_day(at: datetime) -> str:
 def date_and_time(at: datetime) -> str:
     """Local date and time."""
     return at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def limit_words(event: LimitReached) -> str:
+    """A limit an agent's machine came to."""
+    times = f" ({event.count} times)" if event.count > 1 else ""
+    return f"Limit reached, {event.limit.replace('_', ' ')}: {event.detail}{times}"
 
 
 def answer_words(answer: Answer) -> str:

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from functools import partial
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
 
 with workflow.unsafe.imports_passed_through():
     from app.domain import events as ev
-    from app.domain.envelope import USER, MessageRef, MessageState
+    from app.domain.envelope import MessageRef, MessageState
     from app.domain.events import AgentStatus
-    from app.domain.interrupt import Interrupt, InterruptKind
+    from app.domain.interrupt import InterruptKind
     from app.domain.text import first_line
     from app.workflows import steps
     from app.workflows.facts import Recorder
-    from app.workflows.state import MAX_INBOX, AgentStart, AgentState, why
-
-DELIVER_ONCE = "Deliver once"
-REFUSE = "Refuse"
+    from app.workflows.machine import MachineHold, words
+    from app.workflows.post import Post
+    from app.workflows.state import MAX_INBOX, AgentEnd, AgentStart, AgentState, why
 
 
 @workflow.defn(name="Agent")
@@ -38,28 +38,34 @@ class AgentWorkflow:
             rehearsal=start.rehearsal,
         )
         self._facts = Recorder(self._order, self._state)
+        self._post = Post(self._order, self._state, self._facts, plan=start.plan, team=start.team)
+        self._hold = MachineHold(self._order, self._state, self._move)
         self._lock = asyncio.Lock()
 
     @workflow.run
-    async def run(self, start: AgentStart) -> str:
-        """Live until finished, stopped or failed; returns the last state's name."""
+    async def run(self, start: AgentStart) -> AgentEnd | str:
+        """Live until finished, stopped or failed; returns how. (Up to 0.1.0 it was the last state's name.)"""
         try:
             await self._live()
             status, reason = self._ending()
         except ActivityError as error:
-            status, reason = AgentStatus.FAILED, _words(error)
+            status, reason = AgentStatus.FAILED, words(error)
+        self._hold.over = True
         await self._release(reason)
         await self._withdraw_open()
         await self._move(status, reason)
         await workflow.wait_condition(workflow.all_handlers_finished)
-        return status.value
+        return AgentEnd(status=status, state=self._state)
 
     async def _live(self) -> None:
         if not self._state.prepared:
             await self._prepare()
         while not self._over():
-            cause = self._state.next_cause()
-            if cause is None:
+            if self._state.pause:
+                await self._hold.stand_still()
+            elif self._state.reset:
+                await self._make_clean()
+            elif self._state.next_cause() is None:
                 await self._rest()
             else:
                 await self._take_turn()
@@ -68,7 +74,8 @@ class AgentWorkflow:
 
     def _over(self) -> bool:
         state = self._state
-        return bool(state.stop) or (bool(state.finish) and not state.inbox and state.held is None)
+        done = bool(state.finish) and not state.inbox and state.held is None
+        return bool(state.stop) or (done and not state.pause and not state.reset)
 
     def _ending(self) -> tuple[AgentStatus, str]:
         if self._state.finish and not self._state.stop:
@@ -78,14 +85,25 @@ class AgentWorkflow:
     async def _prepare(self) -> None:
         await self._move(AgentStatus.STARTING, "prepares its virtual machine")
         order = steps.PrepareOrder(order=self._order, fresh=self._state.turn == 0)
-        await self._step(steps.PREPARE_AGENT, order, steps.Prepared, steps.PREPARE_TIMEOUT)
+        prepared = await self._step(steps.PREPARE_AGENT, order, steps.Prepared, steps.PREPARE_TIMEOUT)
         self._state.prepared = True
+        # A new machine under an agent that had turns: its conversation went with the old one.
+        self._state.anew = isinstance(prepared, steps.Prepared) and prepared.clean and self._state.turn > 0
+
+    async def _make_clean(self) -> None:
+        await self._move(AgentStatus.STARTING, "gets a clean machine, as you asked")
+        await self._step(steps.RESET_MACHINE, self._order, steps.Prepared, steps.PREPARE_TIMEOUT)
+        state = self._state
+        state.reset, state.anew, state.finish = False, True, ""
 
     async def _rest(self) -> None:
         await self._move(*self._state.waiting_for())
         await workflow.wait_condition(
             lambda: (
-                self._over() or self._state.next_cause() is not None or workflow.info().is_continue_as_new_suggested()
+                self._over()
+                or self._state.next_cause() is not None
+                or bool(self._state.pause or self._state.reset)
+                or workflow.info().is_continue_as_new_suggested()
             )
         )
 
@@ -96,7 +114,14 @@ class AgentWorkflow:
         turn = steps.TurnOrder(order=self._order, turn=state.turn, cause=cause, messages=messages, answers=answers)
         state.finish = ""
         await self._move(AgentStatus.RUNNING, why(turn, state))
-        await self._step(steps.RUN_TURN, turn, steps.TurnResult, steps.TURN_TIMEOUT)
+        self._hold.turning = True
+        result = await self._step(steps.RUN_TURN, turn, steps.TurnResult, steps.TURN_TIMEOUT, until_reset=True)
+        self._hold.turning = False
+        if result is None and state.reset:
+            state.put_back(messages, answers)
+            return
+        if state.pause == "now":
+            await self._hold.stand_still()
         mirror = steps.MirrorOrder(order=self._order, turn=state.turn)
         await self._step(steps.MIRROR_WORKSPACE, mirror, None, steps.MIRROR_TIMEOUT)
 
@@ -108,7 +133,7 @@ class AgentWorkflow:
     async def _release(self, reason: str) -> None:
         order = steps.ReleaseOrder(order=self._order, reason=reason)
         try:
-            await self._step(steps.RELEASE_AGENT, order, None, steps.RELEASE_TIMEOUT, stoppable=False)
+            await _started(steps.RELEASE_AGENT, order, None, steps.RELEASE_TIMEOUT)
         except ActivityError:
             workflow.logger.warning("the machine of %s could not be stopped in order", self._order.agent)
 
@@ -122,27 +147,30 @@ class AgentWorkflow:
                 await self._facts.record(self._facts.moved(item.message.id, MessageState.REFUSED, reason))
 
     async def _step(
-        self, name: str, order: object, result: type | None, timeout: timedelta, *, stoppable: bool = True
-    ) -> None:
-        """Run an activity; a stop order cancels it and waits until it is really over."""
-        handle: workflow.ActivityHandle[object] = workflow.start_activity(
-            name,
-            order,
-            result_type=result,
-            start_to_close_timeout=timeout,
-            heartbeat_timeout=steps.HEARTBEAT_TIMEOUT,
-            retry_policy=steps.STEP_RETRY,
-            cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-        )
-        if stoppable:
-            await workflow.wait_condition(lambda: handle.done() or bool(self._state.stop))
+        self, name: str, order: object, result: type | None, timeout: timedelta, *, until_reset: bool = False
+    ) -> object:
+        """Run an activity; a stop order cancels it (a reset those that say so) and waits until it is really over.
+
+        None when it was cancelled. One that failed because its machine stood still is run again.
+        """
+        state = self._state
+        while True:
+            handle = _started(name, order, result, timeout)
+            await workflow.wait_condition(partial(self._settled, handle, until_reset))
             if not handle.done():
+                await self._hold.let_die()
                 handle.cancel()
-        try:
-            await handle
-        except ActivityError:
-            if not self._state.stop:
-                raise
+            try:
+                return await handle
+            except ActivityError:
+                if state.stop or (until_reset and state.reset):
+                    return None
+                if state.pause != "now":
+                    raise
+            await workflow.wait_condition(lambda: state.pause != "now" or bool(state.stop))
+
+    def _settled(self, handle: workflow.ActivityHandle[object], until_reset: bool) -> bool:
+        return handle.done() or bool(self._state.stop) or (until_reset and self._state.reset)
 
     # What others ask of the agent
 
@@ -170,7 +198,7 @@ class AgentWorkflow:
         item = self._state.settle(order.interrupt_id)
         await self._facts.answer(order.interrupt_id, order.body)
         if item.message is not None:
-            await self._decide_held(item.message, order)
+            await self._post.decide_held(item.message, order)
         elif order.action == "cancel":
             self._state.stop = "cancelled by the user"
         elif item.kind is not InterruptKind.PROGRESS_REPORT:
@@ -188,6 +216,41 @@ class AgentWorkflow:
         """End the agent: a running turn is cancelled, the machine powered off, its disk kept."""
         self._state.stop = self._state.stop or reason or "stopped"
 
+    @workflow.update
+    async def pause(self, order: steps.PauseOrder) -> None:
+        """Hold the agent: it gets no turn, its machine stands still. Messages go on to be taken in."""
+        await self._hold.pause(order.to_disk)
+
+    @pause.validator
+    def _may_pause(self, order: steps.PauseOrder) -> None:
+        self._open_for_orders()
+        if self._state.pause:
+            raise ApplicationError(f"{self._order.agent} is paused already", type="refused")
+
+    @workflow.update
+    async def resume(self) -> None:
+        """Let a paused agent go on where it stood."""
+        await self._hold.resume()
+
+    @resume.validator
+    def _may_resume(self) -> None:
+        self._open_for_orders()
+        if not self._state.pause:
+            raise ApplicationError(f"{self._order.agent} is not paused", type="refused")
+
+    @workflow.update
+    async def reset(self) -> None:
+        """Give the agent a clean machine and let it begin again; memory and inbox stay, a running turn is cancelled."""
+        self._state.reset = True
+
+    @reset.validator
+    def _may_reset(self) -> None:
+        self._open_for_orders()
+        if self._state.pause:
+            raise ApplicationError(f"{self._order.agent} is paused: resume it first", type="refused")
+        if self._state.reset or not self._state.prepared:
+            raise ApplicationError(f"the machine of {self._order.agent} is being made", type="refused")
+
     # What the agent itself does, by its tools
 
     @workflow.update
@@ -196,7 +259,7 @@ class AgentWorkflow:
         async with self._lock:
             known = self._state.outcomes.get(order.action_id)
             if known is None:
-                known = self._state.remember(order.action_id, await self._send(order.message))
+                known = self._state.remember(order.action_id, await self._post.send(order.message))
         return self._with_unread(known)
 
     @workflow.update
@@ -239,76 +302,6 @@ class AgentWorkflow:
         """Everything this workflow knows, for a look by hand in Temporal's window."""
         return self._state
 
-    # The parts of sending
-
-    async def _send(self, message: MessageRef) -> steps.ActionOutcome:
-        verdict = self._state.judge(message, self._start.plan, self._start.team)
-        if verdict == "direct":
-            return await self._pass_on(message)
-        if verdict == "ask":
-            return await self._hold(message)
-        reason = verdict
-        if verdict == "deny":
-            allowed = ", ".join((*self._start.plan.recipients, USER))
-            reason = f"you may not write to {message.recipient}; you may write to: {allowed}"
-        await self._facts.message(message.id, MessageState.REFUSED, reason)
-        return steps.ActionOutcome(ok=False, text=f"Refused: {reason}.")
-
-    async def _pass_on(self, message: MessageRef) -> steps.ActionOutcome:
-        await self._facts.message(message.id, MessageState.ACCEPTED)
-        problem = await self._hand_over(message)
-        if problem:
-            return steps.ActionOutcome(ok=False, text=f"Refused: {problem}.")
-        return steps.ActionOutcome(ok=True, text=f"Accepted as {message.id}.")
-
-    async def _hand_over(self, message: MessageRef) -> str:
-        """Bring an accepted message to its recipient; the reason in words when there is nobody to take it."""
-        if message.recipient == USER:
-            await self._facts.record(self._facts.moved(message.id, MessageState.DELIVERED))
-            return ""
-        target = steps.agent_workflow_id(self._order.fleet, message.recipient)
-        try:
-            await workflow.get_external_workflow_handle(target).signal("deliver", message)
-        except ApplicationError as error:
-            if error.non_retryable is False and "NotFound" not in str(error.type):
-                raise
-            reason = f"{message.recipient} has ended and reads no more messages"
-            await self._facts.record(self._facts.moved(message.id, MessageState.REFUSED, reason))
-            return reason
-        return ""
-
-    async def _hold(self, message: MessageRef) -> steps.ActionOutcome:
-        await self._facts.message(message.id, MessageState.HELD, "waits for the user's approval")
-        interrupt = Interrupt(
-            id=f"i-{message.id.removeprefix('m-')}",
-            agent=self._order.agent,
-            kind=InterruptKind.APPROVAL,
-            title=f"{self._order.agent} wants to write to {message.recipient}",
-            body=f"The two have no direct communication in agents.yaml. Subject: {message.subject or '(none)'}",
-            options=(DELIVER_ONCE, REFUSE),
-            default=DELIVER_ONCE,
-            blocking=False,
-            message_id=message.id,
-            raised_at=workflow.now(),
-        )
-        self._state.open[interrupt.id] = steps.InterruptRef(
-            id=interrupt.id, kind=interrupt.kind, title=interrupt.title, blocking=False, message=message
-        )
-        raised = f"{interrupt.id}/raised"
-        await self._facts.record(self._facts.fact(ev.InterruptRaised, fact_id=raised, interrupt=interrupt))
-        text = f"Held as {message.id}: the user is asked whether {message.recipient} may get it. You need not wait."
-        return steps.ActionOutcome(ok=True, text=text)
-
-    async def _decide_held(self, message: MessageRef, order: steps.AnswerOrder) -> None:
-        whom = "the user" if order.by == USER else order.by
-        if order.option == DELIVER_ONCE and order.action == "resume":
-            await self._facts.record(self._facts.moved(message.id, MessageState.ACCEPTED, f"approved by {whom}"))
-            if not await self._hand_over(message):
-                return
-        else:
-            await self._facts.record(self._facts.moved(message.id, MessageState.REFUSED, f"refused by {whom}"))
-        self._state.answers.append(order.body)
-
     async def _raise(self, item: steps.InterruptRef) -> steps.ActionOutcome:
         self._state.open[item.id] = item
         await self._facts.interrupt(item.id)
@@ -319,6 +312,8 @@ class AgentWorkflow:
         return steps.ActionOutcome(ok=True, text=f"Reported as {item.id}. Go on.")
 
     def _open_for_orders(self) -> None:
+        if self._hold.over and not self._state.stop:
+            raise ApplicationError(f"{self._order.agent} has ended", type="refused")
         if self._state.stop:
             raise ApplicationError(f"{self._order.agent} is stopped: {self._state.stop}", type="refused")
 
@@ -331,13 +326,19 @@ class AgentWorkflow:
             return
         state.status, state.reason = status, reason
         workflow.set_current_details(f"**{status.value}**: {reason}")
-        await self._facts.record(self._facts.fact(ev.AgentMoved, state=status, reason=reason, turn=state.turn))
+        pausing = bool(state.pause) and not state.still and status is not AgentStatus.PAUSED
+        fact = self._facts.fact(ev.AgentMoved, state=status, reason=reason, turn=state.turn, pausing=pausing)
+        await self._facts.record(fact)
 
 
-def _words(error: ActivityError) -> str:
-    """The innermost cause of a failed step, in its own words."""
-    cause: BaseException = error
-    while cause.__cause__ is not None:
-        cause = cause.__cause__
-    words = cause.message if isinstance(cause, ApplicationError) else str(cause)
-    return first_line(words, 300) or "a step failed"
+def _started(name: str, order: object, result: type | None, timeout: timedelta) -> workflow.ActivityHandle[object]:
+    handle: workflow.ActivityHandle[object] = workflow.start_activity(
+        name,
+        order,
+        result_type=result,
+        start_to_close_timeout=timeout,
+        heartbeat_timeout=steps.HEARTBEAT_TIMEOUT,
+        retry_policy=steps.STEP_RETRY,
+        cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+    )
+    return handle

@@ -42,6 +42,21 @@ class AgentState(BaseModel):
     """Where the store keeps answered interrupts the agent has not been told of."""
     finish: str = ""
     stop: str = ""
+    pause: Literal["", "now", "disk"] = ""
+    """What the user wants of it: go on, stand still at once, or be saved to disk after the turn."""
+    still: bool = False
+    """Whether its machine stands still, or is on the disk, because of ``pause``."""
+    reset: bool = False
+    """The user wants a clean machine; it is made before the next turn."""
+    anew: bool = False
+    """Its conversation was given up with its machine: the next turn begins like the first."""
+    restarted: bool = False
+    """It had ended and was started again: the next turn tells it so."""
+
+    def started_again(self) -> AgentState:
+        """The mind of an agent that has ended, for its next life: same inbox, same conversation, no open ends."""
+        over = {"finish": "", "stop": "", "prepared": False, "pause": "", "still": False, "reset": False, "open": {}}
+        return self.model_copy(update={**over, "restarted": self.turn > 0}, deep=True)
 
     def receive(self, message: MessageRef) -> bool:
         """Take a message in; False when it is here already."""
@@ -75,8 +90,10 @@ class AgentState(BaseModel):
 
     def next_cause(self) -> Cause | None:
         """Why the agent should have a turn now, or None when it has to wait."""
-        if self.turn == 0:
+        if self.turn == 0 or self.anew:
             return "start"
+        if self.restarted:
+            return "instructions"
         if self.answers:
             return "answer"
         if self.blocked_by is None and self.inbox:
@@ -101,7 +118,13 @@ class AgentState(BaseModel):
         self.answers.clear()
         self.taken.clear()
         self.turn += 1
+        self.anew = self.restarted = False
         return messages, answers
+
+    def put_back(self, messages: tuple[str, ...], answers: tuple[str, ...]) -> None:
+        """Undo ``begin_turn`` for what it took, as nobody will remember that turn."""
+        self.inbox[:0] = [self.received[item] for item in messages if item in self.received]
+        self.answers[:0] = answers
 
     def settle(self, interrupt_id: str) -> InterruptRef:
         """Close an open interrupt; the agent is told of it unless nobody asked anything."""
@@ -137,6 +160,8 @@ def why(turn: TurnOrder, state: AgentState) -> str:
         return "begins its task"
     if turn.cause == "answer":
         return "goes on with your answer"
+    if turn.cause == "instructions":
+        return "goes on where it had stopped"
     senders = sorted({state.received[item].sender for item in turn.messages if item in state.received})
     return f"reads messages from {', '.join(senders)}" if senders else "goes on"
 
@@ -153,3 +178,12 @@ class AgentStart(BaseModel):
     plan: AgentPlan
     team: frozenset[str]
     state: AgentState | None = None
+
+
+class AgentEnd(BaseModel):
+    """How an agent's workflow ended, and its mind: a later start goes on from there."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    status: AgentStatus
+    state: AgentState

@@ -26,12 +26,22 @@ PREPARE_AGENT = "prepare_agent"
 RUN_TURN = "run_turn"
 MIRROR_WORKSPACE = "mirror_workspace"
 RELEASE_AGENT = "release_agent"
+PAUSE_MACHINE = "pause_machine"
+SUSPEND_MACHINE = "suspend_machine"
+THAW_MACHINE = "thaw_machine"
+RESUME_MACHINE = "resume_machine"
+RESET_MACHINE = "reset_machine"
+REMOVE_MACHINE = "remove_machine"
 
 RECORD_TIMEOUT = timedelta(seconds=30)
 PREPARE_TIMEOUT = timedelta(minutes=15)
 TURN_TIMEOUT = timedelta(hours=24)
 MIRROR_TIMEOUT = timedelta(minutes=15)
 RELEASE_TIMEOUT = timedelta(minutes=2)
+PAUSE_TIMEOUT = timedelta(minutes=1)
+SUSPEND_TIMEOUT = timedelta(minutes=10)
+END_TIMEOUT = timedelta(seconds=20)
+"""How long a start waits for an agent that is just ending."""
 HEARTBEAT_TIMEOUT = timedelta(seconds=15)
 """Silence after which a step's worker counts as dead; the engine beats every second."""
 
@@ -84,9 +94,16 @@ class PrepareOrder(Frozen):
 
 
 class Prepared(Frozen):
-    """How the machine came to be."""
+    """How the machine came to be. ``clean``: it is a new one, nothing of an earlier conversation is in it."""
 
     note: str
+    clean: bool = False
+
+
+class PauseOrder(Frozen):
+    """Hold an agent: at once, with its machine in memory, or ``to_disk`` when its turn has ended."""
+
+    to_disk: bool = False
 
 
 class TurnOrder(Frozen):

@@ -93,7 +93,7 @@ async def test_a_message_from_the_user(at_work: AtWork, monkeypatch: pytest.Monk
         )
         assert (await desk.type("send", "alcie", "Hi")).complained(1, "no agent 'alcie'", "did you mean alice?")
         assert (await desk.type("send", "bob", "Hi")).complained(
-            1, "bob has ended (completed: bob is done)", "skerry run"
+            1, "bob has ended (completed: bob is done)", "skerry start bob"
         )
         assert (await desk.type("send", "alice", " ")).complained(1, "the message has no text")
         assert (await desk.type("send", "alice", "\x1b[2J")).complained(1, "forbidden character U+001B")

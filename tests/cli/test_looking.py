@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from app.config import Paths
 from app.domain import events as ev
 from app.domain.envelope import MessageState
 from app.domain.events import AgentStatus
 from app.domain.interrupt import Answer, InterruptKind
+from app.store.usage import UsageSample, UsageTable
 from tests.cli.conftest import Skerry
 from tests.ui.story import Story
 
@@ -66,7 +69,7 @@ def test_status_in_a_file_is_a_line_an_agent(run: Story, skerry: Skerry) -> None
 
 def test_status_for_programs(run: Story, skerry: Skerry) -> None:
     found = json.loads(skerry("status", "--json").stdout)
-    assert list(found) == ["project", "fleet", "run", "outcome", "rehearsal", "engine", "agents"]
+    assert list(found) == ["project", "fleet", "run", "outcome", "rehearsal", "engine", "agents", "host"]
     assert (found["project"], found["run"], found["outcome"]) == ("feature-x", "run-1", "")
     assert (found["rehearsal"], found["engine"]) == ("blueprint", None)
     dev, test, owner = found["agents"]
@@ -185,3 +188,32 @@ def test_a_machine_that_is_being_made_says_how_far(
     story.state("dev-agent", AgentStatus.STARTING, "prepares its virtual machine")
     story.tell(ev.SandboxChanged, "dev-agent", state="starting", note="image base: unpacks 120 packages")
     assert "  machine: image base: unpacks 120 packages\n" in skerry("status").stdout
+
+
+def test_status_tells_what_machines_take_and_meet(
+    run: Story, skerry: Skerry, terminal: Callable[[int], None], paths: Paths
+) -> None:
+    run.tell(ev.SandboxChanged, "dev-agent", state="ready")
+    run.tell(ev.LimitReached, "dev-agent", limit="memory", detail="the kernel ended python3")
+    run.tell(ev.LimitReached, "dev-agent", limit="memory", detail="the kernel ended node", count=4)
+    run.tell(ev.SandboxChanged, "test-agent", state="stopped")
+    run.journal.append(
+        ev.HostReconciled(id="host/1", at=run.at, lost=("x.y",), removed=(("disk", "x.z", "no agent has it"),))
+    )
+    table, now = UsageTable(paths.journal_db), datetime.now(UTC)
+    for name in ("dev-agent", "test-agent"):
+        table.put([UsageSample(f"{run.fleet}.{name}", now, 12.4, 1536 * 2**20, 40 * 2**20)], now)
+    table.close()
+    found = json.loads(skerry("status", "--json").stdout)
+    dev, test, _ = found["agents"]
+    assert (dev["cpu_percent"], dev["memory_bytes"], dev["disk_bytes"]) == (12.4, 1536 * 2**20, 40 * 2**20)
+    assert (dev["limit"], dev["limits_reached"]) == ("memory: the kernel ended node", 5)
+    assert test["memory_bytes"] is None, "its machine is off"
+    assert found["host"]["removed"] == [{"what": "disk", "name": "x.z", "why": "no agent has it"}]
+    terminal(80)
+    text = skerry("status").stdout
+    head, row = (next(line for line in text.splitlines() if line.startswith(word)) for word in ("AGENT", "dev-agent"))
+    assert row.split()[3:6] == ["12%", "1.5G", "40M"]
+    assert head.index("CPU") + 3 == row.index("12%") + 3, "figures stand at the right"
+    assert "limit: memory: the kernel ended node (5 times)" in text
+    assert "removed when the engine started: disk x.z (no agent has it)" in " ".join(text.split())

@@ -101,3 +101,19 @@ def test_one_line_too_many_is_shown() -> None:
     assert some_lines("1\n2\n3\n", 2) == ["1", "2", "3"]
     assert some_lines("1\n2\n3\n4", 2) == ["1", "2", "… 2 more lines"]
     assert some_lines("1\n2\n3\n4", 2, last=True) == ["… 2 more lines", "3", "4"]
+
+
+def test_limits_and_lost_machines(story: Story) -> None:
+    story.tell(ev.LimitReached, "dev-agent", limit="command_time", detail="sleep ended after 10m")
+    story.tell(ev.LimitReached, "dev-agent", limit="disk", detail="no space is left", count=7)
+    story.tell(ev.SandboxChanged, "dev-agent", state="lost", note="QEMU has ended; it is started again")
+    story.tell(ev.SandboxChanged, "dev-agent", state="paused", note="its processors stand still")
+    story.tell(ev.HostReconciled, removed=(("disk", "x.y", "no agent has it"),))
+    story.tell(ev.HostReconciled)
+    assert told(story) == [
+        "dev-agent  limit reached, command time: sleep ended after 10m",
+        "dev-agent  limit reached, disk: no space is left (7 times)",
+        "dev-agent  machine lost: QEMU has ended; it is started again",
+        "dev-agent  machine paused: its processors stand still",
+        "team       left over and removed when the engine started: disk x.y (no agent has it)",
+    ]

@@ -20,9 +20,11 @@ from app.domain import events as ev
 from app.domain.board import Board
 from app.domain.envelope import MessageState
 from app.domain.errors import EngineError, EngineRunning
+from app.domain.events import AgentStatus
 from app.domain.interrupt import Answer
 from app.engine.instance import lock_holder
 from app.store.journal import JournalReader
+from app.workflows.steps import HEARTBEAT_TIMEOUT
 from tests.team import PROJECT
 
 pytestmark = pytest.mark.slow  # processes start and end
@@ -101,7 +103,7 @@ async def test_an_engine_starts_serves_and_ends_in_order(scripted: Scripted) -> 
     assert engine_info(scripted.paths) is None
     assert not await stop_engine_process(scripted.paths)
     kinds = [event.kind for event in scripted.facts()]
-    assert kinds == ["engine_started", "engine_stopped"]
+    assert kinds == ["host_reconciled", "engine_started", "engine_stopped"]
     _assert_no_server_left(info.temporal)
 
 
@@ -151,6 +153,28 @@ async def test_killed_in_the_middle_it_carries_on(scripted: Scripted) -> None:
     assert len(set(ids)) == len(ids)
 
 
+@pytest.mark.timeout(240)
+async def test_a_pause_survives_the_engine(scripted: Scripted) -> None:
+    await scripted.start()
+    fleet = scripted.project.fleet_id
+    async with scripted.control() as control:
+        await control.run_fleet(scripted.project)
+        await scripted.wait(scripted.diary.exists)
+        await control.pause_agent(fleet, "alice")
+    scripted.kill()
+    done = scripted.diary.read_text()
+    assert "count 2" not in done
+    await scripted.start()
+    await asyncio.sleep(HEARTBEAT_TIMEOUT.total_seconds() + 3)  # by then Temporal has given the turn to this engine
+    assert scripted.diary.read_text() == done
+    assert scripted.board().agents["alice"].state is AgentStatus.PAUSED
+    async with scripted.control() as control:
+        await control.resume_agent(fleet, "alice")
+        await scripted.wait(lambda: bool(scripted.board().open_interrupts))
+    assert scripted.diary.read_text().split("\n") == ["count 0", "count 1", "count 2", ""]
+    assert [event.turn for event in scripted.facts() if isinstance(event, ev.TurnResumed)] == [1]
+
+
 async def test_a_killed_temporal_server_comes_back(scripted: Scripted) -> None:
     await scripted.start()
     info = engine_info(scripted.paths)
@@ -159,6 +183,20 @@ async def test_a_killed_temporal_server_comes_back(scripted: Scripted) -> None:
     async with scripted.control() as control:
         await control.run_fleet(scripted.project)
         await scripted.wait(lambda: bool(scripted.board().open_interrupts))
+
+
+async def test_a_person_gets_a_terminal_in_the_machine_of_an_agent_at_work(scripted: Scripted) -> None:
+    await scripted.start()
+    command = [sys.executable, "-m", "app", "shell", "alice", "-p", str(scripted.project.root)]
+    early = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True)
+    assert (early.returncode, early.stdout) == (1, "") and "alice has no machine yet" in early.stderr
+    async with scripted.control() as control:
+        await control.run_fleet(scripted.project)
+    await scripted.wait(lambda: bool(scripted.board().open_interrupts))
+    shell = await asyncio.to_thread(subprocess.run, command, input="echo", capture_output=True, text=True)
+    assert (shell.returncode, shell.stdout.split(), shell.stderr) == (0, ["80x24", "echo"], "")
+    assert await stop_engine_process(scripted.paths)
+    assert not scripted.paths.terminals.exists()
 
 
 def _server_pid(engine: int) -> int:

@@ -11,7 +11,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from app.domain.errors import SandboxError
-from app.domain.ports import CommandResult, GuestProcess, GuestUser, MirrorReport, OutputSink
+from app.domain.machines import CommandResult, MirrorReport
+from app.domain.ports import GuestProcess, GuestUser, OutputSink
+from app.domain.terminal import Terminal
 
 
 class HostProcess:
@@ -92,11 +94,30 @@ class HostSandbox:
         target.write_bytes(data)
         target.chmod(mode)
 
+    async def write_files(
+        self, folder: str, files: Mapping[str, bytes], *, mode: int = 0o644, user: GuestUser = "agent"
+    ) -> None:
+        for name, data in files.items():
+            await self.write_file(f"{folder}/{name}", data, mode=mode)
+
     async def read_file(self, path: str, *, limit: int = 1_048_576) -> bytes:
         try:
             return Path(path).read_bytes()[:limit]
         except OSError as error:
             raise SandboxError(f"{path}: {error.strerror}") from None
+
+    async def open_terminal(
+        self,
+        *,
+        columns: int,
+        rows: int,
+        user: GuestUser = "agent",
+        cwd: str = "/workspace",
+        command: str = "",
+        term: str = "xterm-256color",
+        piped: bool = False,
+    ) -> Terminal:
+        raise NotImplementedError("no runtime opens a terminal")
 
     async def quiesce(self, timeout: float) -> bool:
         limit = time.monotonic() + timeout
@@ -130,6 +151,12 @@ class HostSandbox:
         output_limit: int = 262_144,
     ) -> CommandResult:
         raise NotImplementedError("runtimes run their programs with open_process")
+
+    async def send_file(self, source: Path, path: str) -> None:
+        raise NotImplementedError
+
+    async def receive_file(self, path: str, destination: Path, *, limit: int) -> int:
+        raise NotImplementedError
 
     async def push_workspace(self, source: Path) -> int:
         raise NotImplementedError

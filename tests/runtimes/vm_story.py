@@ -12,7 +12,8 @@ from pathlib import Path
 
 from app.config import Paths
 from app.domain.errors import SandboxError
-from app.domain.ports import Brief, Sandbox, SandboxHost, SandboxRequest, TurnOutcome, TurnRequest
+from app.domain.machines import SandboxRequest
+from app.domain.ports import Brief, Sandbox, SandboxHost, TurnOutcome, TurnRequest
 from app.engine.compose import make_host
 from app.runtimes.codex import CodexRuntime
 from tests.runtimes.conftest import Heard

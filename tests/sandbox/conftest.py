@@ -6,17 +6,21 @@ Images are those of the user (SKERRY_TEST_IMAGES, or where `./skerry` builds the
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import os
+import secrets
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
 from app.config import Paths
-from app.domain.ports import Sandbox, SandboxRequest
+from app.domain.machines import Notice, SandboxRequest
+from app.domain.ports import Sandbox
 from app.sandbox.image import ImageBuilder
 from app.sandbox.libvirt_host import LibvirtHost
 from app.sandbox.packs import PackBuilder
@@ -79,3 +83,37 @@ def bench(short_folder: Path) -> Iterator[Bench]:
         yield Bench(short_folder, host, asyncio.run(up()))
     finally:
         asyncio.run(down())
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two machines side by side with low limits, and what each told of them."""
+
+    bench: Bench
+    one: Sandbox
+    two: Sandbox
+    notices: dict[str, list[Notice]]
+    secret: str = field(default_factory=lambda: secrets.token_hex(8))
+
+    def door(self, name: str) -> Path:
+        return self.bench.root / f"{name}.door"
+
+
+@pytest.fixture(scope="session")
+def pair(bench: Bench) -> Iterator[Pair]:
+    notices: dict[str, list[Notice]] = {"one": [], "two": []}
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="notices", daemon=True)
+    thread.start()
+
+    def ensure(name: str) -> concurrent.futures.Future[Sandbox]:
+        request = replace(request_for(bench.root, name), processes=200, command_seconds=6.0)
+        return asyncio.run_coroutine_threadsafe(bench.host.ensure(request, lambda _: None, notices[name].append), loop)
+
+    one, two = [future.result(240) for future in [ensure("one"), ensure("two")]]
+    yield Pair(bench, one, two, notices)
+    for name in notices:
+        asyncio.run(bench.host.destroy(name))
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()

@@ -60,14 +60,16 @@ def test_a_machine_without_its_channel_is_started_again_on_its_disk(root: Path) 
     for socket in (root / "s").iterdir():
         socket.unlink()
     found = run(root, "look")
-    assert found["note"] == "started on its own disk" and found["kept"] == "kept\n"
+    assert "started again on its own disk: it could not be adopted: " in str(found["note"])
+    assert found["kept"] == "kept\n"
 
 
 def test_a_machine_libvirt_forgot_is_ended(root: Path) -> None:
     killed_engine(root)
     shutil.rmtree(root / "v")
     found = run(root, "look")
-    assert found["note"] == "started on its own disk" and found["kept"] == "kept\n"
+    assert found["note"] == "started again on its own disk: nobody could reach it any more"
+    assert found["kept"] == "kept\n"
     assert found["processes"] == 1
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import socket
@@ -139,3 +140,40 @@ def test_a_stray_process_is_ended_and_another_of_its_number_is_not(tmp_path: Pat
         (tmp_path / "qemu.pid").write_text(noted)
         assert end_stray(tmp_path)
     assert not end_stray(tmp_path)
+
+
+def test_a_line_without_end_takes_no_memory_and_the_next_answer_counts(serve: Callable[[Guest], ControlPort]) -> None:
+    def guest(connection: socket.socket) -> None:
+        ident = request_of(connection)["id"]
+        for _ in range(48):
+            connection.sendall(b"x" * 65536)
+        connection.sendall(b"\n" + json.dumps({"id": ident, "ok": True}).encode() + b"\n")
+        connection.recv(1)
+
+    assert serve(guest).request("ping", 10)["ok"] is True
+
+
+def test_a_machine_that_floods_is_slowed_down(serve: Callable[[Guest], ControlPort]) -> None:
+    sent = [0]
+
+    def guest(connection: socket.socket) -> None:
+        connection.settimeout(1)
+        with contextlib.suppress(OSError):
+            while True:
+                sent[0] += connection.send(b'{"event": "noise"}\n' * 1000)
+
+    port = serve(guest)
+    with pytest.raises(SandboxError):
+        port.request("ping", 2)
+    assert sent[0] < 12 * 2**20, "its words wait on its own side"
+
+
+def test_a_refusal_of_many_words_is_cut(serve: Callable[[Guest], ControlPort]) -> None:
+    def guest(connection: socket.socket) -> None:
+        ident = request_of(connection)["id"]
+        connection.sendall(json.dumps({"id": ident, "ok": False, "error": ["x" * 100_000]}).encode() + b"\n")
+        connection.recv(1)
+
+    with pytest.raises(SandboxError) as refused:
+        serve(guest).request("kill", 5)
+    assert len(refused.value.message) < 700

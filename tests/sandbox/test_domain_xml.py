@@ -4,7 +4,7 @@ import xml.etree.ElementTree as ET
 from dataclasses import replace
 from pathlib import Path
 
-from app.sandbox.domain_xml import DomainSpec, PackDisk, RamFile, domain_uuid, domain_xml
+from app.sandbox.domain_xml import DomainSpec, PackDisk, RamFile, domain_uuid, domain_xml, own_memory
 
 GOLDEN = Path(__file__).parent / "golden" / "domain.xml"
 SPEC = DomainSpec(
@@ -21,6 +21,8 @@ SPEC = DomainSpec(
     control_socket=Path("/run/s/1.c"),
     ssh_socket=Path("/run/s/1.s"),
     console_log=Path("/state/dev/console.log"),
+    serial_socket=Path("/run/skerry/m/abc.t"),
+    transfer=Path("/state/dev/transfer.img"),
 )
 
 
@@ -41,6 +43,7 @@ def test_packs_are_read_only_and_the_disk_is_not() -> None:
     assert [(d.findtext("serial"), d.find("readonly") is not None) for d in disks] == [
         ("root", False),
         ("pack-codex", True),
+        ("transfer", False),
     ]
 
 
@@ -48,6 +51,7 @@ def test_kvm_uses_the_processor_of_the_host() -> None:
     domain = ET.fromstring(domain_xml(replace(SPEC, accelerator="kvm")))
     cpu = domain.find("cpu")
     assert domain.get("type") == "kvm" and cpu is not None and cpu.get("mode") == "host-passthrough"
+    assert "norandmaps" not in domain.findtext("os/cmdline", ""), "only emulation gains by fixed addresses"
 
 
 def test_the_ram_of_a_clone_is_copied_on_write() -> None:
@@ -61,10 +65,18 @@ def test_the_ram_of_a_clone_is_copied_on_write() -> None:
     assert template[1:] == ["memory-backend-file,id=tm,size=1024M,mem-path=/t/ram,share=on", *clone[2:4]]
 
 
+def test_a_memory_of_its_own_has_the_size_and_shares_nothing() -> None:
+    xml = own_memory(domain_xml(replace(SPEC, ram=RamFile(Path("/t,1/ram"), clone=True))))
+    words = [word.get("value") for word in ET.fromstring(xml).iter("{http://libvirt.org/schemas/domain/qemu/1.0}arg")]
+    assert words[:2] == ["-object", "memory-backend-ram,id=tm,size=1024M"] and "/t,1/ram" not in xml
+    plain = domain_xml(SPEC)
+    assert ET.canonicalize(own_memory(plain)) == ET.canonicalize(plain), "one that was booted has one already"
+
+
 def test_hostile_names_stay_text() -> None:
     domain = ET.fromstring(domain_xml(replace(SPEC, console_log=Path("/a<b>&'\"/c"))))
-    source = domain.find("devices/serial/source")
-    assert source is not None and source.get("path") == "/a<b>&'\"/c"
+    source = domain.find("devices/serial/log")
+    assert source is not None and source.get("file") == "/a<b>&'\"/c"
 
 
 def test_the_uuid_is_the_machines_own() -> None:

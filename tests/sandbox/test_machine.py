@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from app.domain.errors import SandboxError, SandboxLost
+from app.sandbox.machine import Machine
 from tests.sandbox.conftest import Bench, request_for
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(300)]
@@ -207,7 +208,7 @@ async def test_a_machine_that_is_shot_is_lost_and_starts_again_on_its_disk(bench
             await sandbox.run("true", timeout=20)
             await asyncio.sleep(0.2)
     sandbox = await bench.host.ensure(request, notes.append)
-    assert sandbox.note == "started on its own disk"
+    assert sandbox.note == "started again on its own disk: it had been lost (its process was gone)"
     assert (await sandbox.run("cat file", timeout=60)).output == b"kept\n"
     await bench.host.stop("shot")
     assert "shot" not in await bench.host.names() and (bench.root / "m" / "shot" / "disk.qcow2").exists()
@@ -217,12 +218,8 @@ async def test_a_machine_that_is_shot_is_lost_and_starts_again_on_its_disk(bench
 
 
 def left_of(root: Path, name: str) -> list[Path]:
-    sockets = [path for path in (root / "s").iterdir() if path not in sockets_of_bench(root)]
-    return [path for path in [root / "m" / name] if path.exists()] + sockets
-
-
-def sockets_of_bench(root: Path) -> list[Path]:
-    return sorted((root / "s").iterdir())[:2]
+    machine = Machine(name, root / "m" / name, root / "s")
+    return [path for path in (machine.folder, *machine.all_sockets) if path.exists()]
 
 
 async def test_a_disk_that_is_too_small_is_refused(bench: Bench) -> None:

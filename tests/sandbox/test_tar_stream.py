@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import gzip
 import io
 import tarfile
+from collections.abc import Callable
 
 import pytest
 
@@ -93,3 +95,62 @@ def test_a_huge_name_is_an_error() -> None:
     member.type, member.size = tarfile.GNUTYPE_LONGNAME, 100_000
     with pytest.raises(SandboxError, match="name is too long"):
         read(member.tobuf(tarfile.GNU_FORMAT) + b"n" * 100_352)
+
+
+def header(name: str = "a", kind: bytes = tarfile.REGTYPE, size: bytes = b"00000000001\0") -> bytes:
+    """A header with any bytes for its size, and the right sum."""
+    member = tarfile.TarInfo(name)
+    member.type = kind
+    block = bytearray(member.tobuf(tarfile.GNU_FORMAT)[:512])
+    block[124:136] = size
+    block[148:156] = b"        "
+    block[148:156] = b"%06o\0 " % sum(block)
+    return bytes(block)
+
+
+@pytest.mark.parametrize(
+    "size", [b"\xff" * 12, b"\x80" + b"\xff" * 11, b"\x80" + b"\0" * 5 + b"\x7f" * 6, b"-0000000001\0"]
+)
+@pytest.mark.parametrize("kind", [tarfile.REGTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE, tarfile.GNUTYPE_SPARSE])
+def test_sizes_that_no_file_has(size: bytes, kind: bytes) -> None:
+    with pytest.raises(SandboxError):
+        read(header(kind=kind, size=size) + b"x" * 2048)
+
+
+@pytest.mark.parametrize(
+    "block", [header(size=b"00000000000\0"), header("././@LongLink", tarfile.GNUTYPE_LONGNAME, b"00000000000\0"),
+              header(kind=tarfile.XGLTYPE, size=b"00000000000\0"), header(size=b"00000001000\0") + b"x" * 512],
+)  # fmt: skip
+def test_a_stream_without_end_is_an_error(block: bytes) -> None:
+    with pytest.raises(SandboxError, match="more than is allowed"):
+        for member in read_members(endless(block), LIMIT):
+            for _ in member.pieces:
+                pass
+
+
+def endless(block: bytes) -> Callable[[int], bytes]:
+    source = b""
+
+    def give(count: int) -> bytes:
+        nonlocal source
+        while len(source) < count:
+            source += block
+        data, source = source[:count], source[count:]
+        return data
+
+    return give
+
+
+def test_gnu_sparse_and_pax_sizes_are_not_believed() -> None:
+    member, data = file("sparse", b"x" * 10)
+    member.pax_headers = {"GNU.sparse.realsize": str(2**60), "size": str(2**60), "GNU.sparse.major": "1"}
+    found = read(archive((member, data), form=tarfile.PAX_FORMAT))
+    assert sum(len(content) for _, content in found) < 2048
+
+
+def test_what_is_compressed_is_not_unpacked() -> None:
+    """A bomb stays the file it is."""
+    bomb = gzip.compress(bytes(50_000_000))
+    assert read(archive(file("bomb.gz", bomb))) == [(b"bomb.gz", bomb)]
+    with pytest.raises(SandboxError):
+        read(gzip.compress(archive(file("a"))))

@@ -27,6 +27,10 @@ from app.sandbox.tree import Refused, Tree, safe_parts, safe_target
         b".git/hooks/pre-commit",
         b"sub/.GIT/config",
         b"sub/.git",
+        b".git /hooks",
+        b"GIT~1/config",
+        b".git./config",
+        "\u200b.git".encode(),
         b"x" * 256,
         b"/".join([b"d"] * 65),
         b"a/" * 2100,
@@ -119,3 +123,49 @@ def test_a_draft_is_gone_when_the_stream_breaks(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="broken"):
         Tree(tmp_path).write(("x",), pieces(), False, 0)
     assert os.listdir(tmp_path) == []
+
+
+def mine(parts: tuple[str, ...], found: os.stat_result) -> bool:
+    """Nothing here is Skerry's: all of it is the user's."""
+    return False
+
+
+def test_what_is_the_users_is_neither_replaced_nor_removed(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "link").symlink_to("file")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "file").write_text("mine")
+    tree = Tree(tmp_path, mine)
+    for parts in (("file",), ("link",), ("file", "below"), ("link", "below"), ("folder", "file"), ("folder",)):
+        with pytest.raises(Refused):
+            tree.write(parts, [b"theirs"], False, 0)
+        with pytest.raises(Refused):
+            tree.link(parts, "elsewhere")
+    with pytest.raises(Refused):
+        tree.folder(("file",))
+    assert not tree.remove(("file",)) and not tree.remove(("folder", "file")) and not tree.remove(("link",))
+    assert (tmp_path / "file").read_text() == (tmp_path / "folder" / "file").read_text() == "mine"
+    assert sorted(os.listdir(tmp_path)) == ["file", "folder", "link"], "and no draft is left"
+    tree.write(("folder", "new"), [b"theirs"], False, 0)
+
+
+def test_a_folder_swapped_for_a_link_between_two_files(tmp_path: Path) -> None:
+    outside, root = tmp_path / "outside", tmp_path / "m"
+    outside.mkdir()
+
+    def swapped() -> Iterator[bytes]:
+        yield b"half"
+        (root / "a").rename(root / "b")
+        (root / "a").symlink_to(outside)
+        yield b"whole"
+
+    tree = Tree(root)
+    tree.write(("a", "x"), [b"1"], False, 0)
+    tree.write(("a", "y"), swapped(), False, 0)
+    tree.write(("a", "z"), [b"2"], False, 0)
+    assert os.listdir(outside) == [] and (root / "b" / "y").read_bytes() == b"halfwhole"
+
+
+def test_special_bits_never_come_out(tmp_path: Path) -> None:
+    Tree(tmp_path).write(("x",), [b""], True, 0)
+    assert (tmp_path / "x").stat().st_mode & 0o7777 == 0o755

@@ -14,7 +14,7 @@ from app.domain.errors import ActionRefused, AlreadyAnswered, ConfigError, NotFo
 from app.domain.events import AgentStatus
 from app.domain.interrupt import Answer
 from app.domain.ports import Said
-from app.workflows.agent import DELIVER_ONCE, REFUSE
+from app.workflows.post import DELIVER_ONCE, REFUSE
 from tests.team import Team, Turn, read
 
 

@@ -12,11 +12,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { FIELDS = 512, PATH_BYTES = 4096, FAILED = 125, AGENT = 1000 };
+enum { FIELDS = 512, PATH_BYTES = 4096, FAILED = 125, AGENT = 1000, TTY = 5 };
 
 static void die(const char *what)
 {
@@ -62,6 +63,15 @@ static void set_path(void)
     setenv("PATH", path, 1);
 }
 
+/* A session of its own. A terminal goes from the SSH server's session to it (which only root may do), so that keys that
+ * signal, job control and a hang-up reach the program. */
+static void begin_session(int root)
+{
+    setsid();
+    if (isatty(0) && (ioctl(0, TIOCSCTTY, 1) || fchown(0, root ? 0 : AGENT, TTY)))
+        die("the terminal");
+}
+
 static void run(char **fields, int count, const char *group)
 {
     int root = strcmp(fields[1], "root") == 0;
@@ -78,13 +88,13 @@ static void run(char **fields, int count, const char *group)
     setenv("TERM", "dumb", 1);
     for (int i = 4; i < count; i++)
         putenv(fields[i]);
+    begin_session(root);
     gid_t agents = AGENT;
     if (!root && (setgroups(1, &agents) || setgid(AGENT) || setuid(AGENT)))
         die("the agent's account");
     if (chdir(fields[2]))
         die(fields[2]);
     umask(022);
-    setsid();
     if (command[0] == '@')
         execl("/bin/bash", "bash", command + 1, (char *)0);
     else
@@ -117,6 +127,8 @@ int main(int argc, char **argv)
     unlink(leader);
     if (fields[3][0] == '@')
         unlink(fields[3] + 1);
-    rmdir(group); /* fails, rightly, while a program it left in the background lives */
+    /* Fails, rightly, while a program it left in the background lives. What hangs up ends all at once: a moment more. */
+    for (int tries = fields[0][0] == 't' ? 25 : 0; rmdir(group) < 0 && errno == EBUSY && tries > 0; tries--)
+        usleep(20000);
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }

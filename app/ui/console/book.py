@@ -16,7 +16,8 @@ MAX_FACTS = 20_000
 MAX_CHARS = 8_000_000
 _TOLD = (
     ev.TurnStarted, ev.TurnResumed, ev.TurnEnded, ev.AgentSaid, ev.ToolStarted, ev.ToolOutput, ev.ToolEnded,
-    ev.AgentMoved, ev.SandboxChanged, ev.MemoryWritten, ev.WorkspaceMirrored, ev.ModelCalled, ev.AgentFinished,
+    ev.AgentMoved, ev.SandboxChanged, ev.LimitReached, ev.MemoryWritten, ev.WorkspaceMirrored, ev.ModelCalled,
+    ev.AgentFinished,
 )  # fmt: skip
 
 

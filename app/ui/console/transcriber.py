@@ -14,7 +14,18 @@ from app.domain.events import ENDED, AgentStatus, Event
 from app.domain.text import first_line, printable
 from app.ui.console.ansi import AnsiParser
 from app.ui.console.entries import Entry, EntryKind, Piece, Progress, Role, piece
-from app.ui.wording import answer_words, cause_words, duration, kind_verb, person, plural, precise, size, state_word
+from app.ui.wording import (
+    answer_words,
+    cause_words,
+    duration,
+    kind_verb,
+    limit_words,
+    person,
+    plural,
+    precise,
+    size,
+    state_word,
+)
 
 _OWN_TOOL = re.compile(rf"(?:mcp__skerry__|skerry: ?)({'|'.join(action.name for action in ACTIONS)})\b")
 """As Codex and as Claude Code name a tool of the gateway."""
@@ -68,6 +79,7 @@ class Transcriber:
             ev.ToolEnded: self._tool_ended,
             ev.AgentMoved: self._moved,
             ev.SandboxChanged: self._sandbox,
+            ev.LimitReached: self._limit,
             ev.MessageAccepted: self._accepted,
             ev.MessageMoved: self._message_moved,
             ev.InterruptRaised: self._raised,
@@ -192,6 +204,9 @@ class Transcriber:
         if event.state == "starting" and event.note:
             text = f"Virtual machine: {event.note}"
         return self._trouble(event, text) if event.state == "lost" else self._note(event, text)
+
+    def _limit(self, event: ev.LimitReached) -> list[Piece]:
+        return self._trouble(event, limit_words(event))
 
     def _accepted(self, event: ev.MessageAccepted) -> list[Piece]:
         envelope = event.envelope

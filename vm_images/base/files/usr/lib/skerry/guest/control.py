@@ -1,5 +1,6 @@
 """Requests of the host: one JSON object a line, answered by one line with the same ``id``."""
 
+import contextlib
 import json
 import os
 import select
@@ -8,9 +9,11 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from guest import identity, jobs, ports
+from guest import identity, jobs, limits, ports
 
 _LINE_LIMIT = 1_048_576
+_STUCK_SECONDS = 5.0
+_ARRIVAL_SECONDS = 1.0
 Request = dict[str, Any]
 
 
@@ -54,14 +57,25 @@ class Control:
 
 
 def _write(port: int, data: bytes) -> None:
-    writable = select.poll()
-    writable.register(port, select.POLLOUT)
-    while data:
-        try:
-            data = data[os.write(port, data) :]
-        except BlockingIOError:
-            if not any(event & select.POLLOUT for _, event in writable.poll(5000)):
-                return  # the host went away and does not want the answer
+    """All of ``data``, unless the host is away."""
+    with contextlib.closing(ports.watch(port)) as changed:
+        while data:
+            try:
+                data = data[os.write(port, data) :]
+            except BlockingIOError:
+                if not _wait_writable(changed):
+                    return
+
+
+def _wait_writable(changed: select.epoll) -> bool:
+    """False when the host is away or takes nothing.
+
+    A request may be read before the kernel knows that the host has connected: for that moment it looks away.
+    """
+    events = changed.poll(_STUCK_SECONDS)
+    if any(event & select.EPOLLHUP for _, event in events):
+        events = changed.poll(_ARRIVAL_SECONDS)
+    return bool(events)
 
 
 def _ping(_: Request) -> Request:
@@ -119,6 +133,7 @@ _OPERATIONS: dict[str, Callable[[Request], Request]] = {
     "ping": _ping,
     "personalise": identity.personalise,
     "clock": identity.set_clock,
+    "limits": limits.apply,
     "quiesce": _quiesce,
     "kill": _kill,
     "jobs": _jobs,

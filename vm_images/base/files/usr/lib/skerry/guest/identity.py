@@ -1,5 +1,6 @@
 """What makes this machine itself. Clones of one template are equal to the last random byte until they were here."""
 
+import contextlib
 import fcntl
 import os
 import socket
@@ -8,17 +9,20 @@ import time
 from pathlib import Path
 from typing import Any
 
+from guest import limits
+
 _RNDADDENTROPY = 0x40085203
 _RNDRESEEDCRNG = 0x5207
 
 
 def personalise(request: dict[str, Any]) -> dict[str, Any]:
-    """Entropy first, then the clock and the names, then the keys of the SSH server."""
+    """Entropy first, then the clock and the names, the keys of the SSH server, what jobs may take."""
     _reseed(bytes.fromhex(request["seed"]))
     set_clock(request)
     _rename(request["hostname"], request["machine_id"])
     _write("/run/skerry/hostkey", bytes.fromhex(request["hostkey"]), 0o600)
     _write("/run/skerry/authorized_keys", request["authorized_key"].encode() + b"\n", 0o600)
+    limits.apply(request["limits"])
     return {}
 
 
@@ -36,9 +40,10 @@ def _reseed(seed: bytes) -> None:
 
 def _rename(hostname: str, machine_id: str) -> None:
     socket.sethostname(hostname)
-    _write("/etc/hostname", hostname.encode() + b"\n", 0o644)
-    _write("/etc/hosts", f"127.0.0.1 localhost\n127.0.1.1 {hostname}\n".encode(), 0o644)
-    _write("/etc/machine-id", machine_id.encode() + b"\n", 0o444)
+    with contextlib.suppress(OSError):  # a disk that the agent filled must not keep its machine from starting
+        _write("/etc/hostname", hostname.encode() + b"\n", 0o644)
+        _write("/etc/hosts", f"127.0.0.1 localhost\n127.0.1.1 {hostname}\n".encode(), 0o644)
+        _write("/etc/machine-id", machine_id.encode() + b"\n", 0o444)
 
 
 def _write(path: str, data: bytes, mode: int) -> None:

@@ -1,6 +1,7 @@
 """Jobs: what the host started, each in its own control group under /sys/fs/cgroup/jobs.
 
-A job called ``c-…`` is a command that ends by itself; ``p-…`` is a program that stays, such as a coding agent.
+A job called ``c-…`` is a command that ends by itself; ``p-…`` is a program that stays, such as a coding agent;
+``t-…`` is a person's terminal, which nobody waits for.
 """
 
 import contextlib
@@ -9,9 +10,10 @@ import signal
 import time
 from pathlib import Path
 
+from guest import commands
+
 _GROUPS = Path("/sys/fs/cgroup/jobs")
 _LEADERS = Path("/run/skerry/jobs")
-_PACKS = "/opt/packs/"
 _QUIET_SECONDS = 1.0
 
 
@@ -58,6 +60,29 @@ def wait_quiet(timeout: float) -> list[str]:
         time.sleep(0.1)
 
 
+def commands_of(job: str) -> list[commands.Process]:
+    """Commands that the job's program started and that run."""
+    return commands.commands(_processes(job), _leader(job))
+
+
+def end_command(job: str, command: commands.Process, grace: float) -> None:
+    """TERM to all processes of one command, KILL to what is left after ``grace`` seconds; the program lives on."""
+    deadline, number = time.monotonic() + grace, signal.SIGTERM
+    known: dict[int, float] = {}
+    while True:
+        now = _processes(job)
+        known |= {pid: now[pid].started for pid in commands.family(command, now, _leader(job))}
+        left = [pid for pid, started in known.items() if pid in now and now[pid].started == started]
+        if not left or time.monotonic() > deadline + grace:
+            return
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+        time.sleep(0.2)
+        if time.monotonic() > deadline:
+            number = signal.SIGKILL
+
+
 def _wait_empty(jobs: list[str], seconds: float) -> bool:
     deadline = time.monotonic() + seconds
     while any(_pids(job) for job in jobs):
@@ -74,13 +99,20 @@ def _pids(job: str) -> list[int]:
         return []
 
 
+def _processes(job: str) -> dict[int, commands.Process]:
+    return commands.processes(_pids(job))
+
+
 def _busy() -> list[str]:
     busy: list[str] = []
     for job in names():
+        if job.startswith("t-"):
+            continue
         if job.startswith("c-"):
             busy += [job] if _leader(job) else []
         else:
-            busy += _commands_of(job)
+            started = commands.started_by_program(_processes(job), _leader(job))
+            busy += [os.path.basename(process.program) for process in started]
     return busy
 
 
@@ -90,25 +122,3 @@ def _leader(job: str) -> int | None:
         pid = int((_LEADERS / job).read_text())
         return pid if Path("/proc", str(pid)).exists() else None
     return None
-
-
-def _commands_of(job: str) -> list[str]:
-    """What a pack's program started; without one, all but the job's own program."""
-    leader, parents, programs = _leader(job), {}, {}
-    for pid in _pids(job):
-        with contextlib.suppress(OSError):
-            programs[pid] = os.readlink(f"/proc/{pid}/exe")
-            parents[pid] = int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
-    packed = {pid for pid, program in programs.items() if program.startswith(_PACKS)}
-    return [
-        os.path.basename(program)
-        for pid, program in programs.items()
-        if pid not in packed and (packed & _ancestors(pid, parents) if packed else parents.get(pid) != leader)
-    ]
-
-
-def _ancestors(pid: int, parents: dict[int, int]) -> set[int]:
-    found: set[int] = set()
-    while (pid := parents.get(pid, 0)) and pid not in found:
-        found.add(pid)
-    return found

@@ -1,0 +1,97 @@
+"""``skerry bench``: how quick the machines are on this machine, beside what is below them."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.text import Text
+
+from app.cli.listing import Column, Row, listing
+from app.cli.output import console, emit_json, say, tell, width_of
+from app.config import Paths
+
+if TYPE_CHECKING:
+    from app.bench.figures import Measure, Report
+
+JsonOption = Annotated[bool, typer.Option("--json", help="The figures for programs.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's commands to ``app``."""
+    bench = typer.Typer(help="Measure this machine.", no_args_is_help=True, rich_markup_mode=None)
+    bench.callback()(lambda: None)  # keeps `sandbox` a command of its own
+    bench.command("sandbox")(sandbox)
+    app.add_typer(bench, name="bench")
+
+
+def sandbox(
+    rounds: Annotated[int, typer.Option(min=1, max=100, help="How often the starts are measured.")] = 5,
+    quick: Annotated[bool, typer.Option("--quick", help="Two rounds and smaller copies: rough figures.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure the virtual machines beside raw QEMU and OpenSSH with the same image. Takes minutes."""
+    from app.bench.rounds import Plan
+
+    crowd_rounds = max(1, rounds * 3 // 5)
+    plan = Plan(2, 1, trips=20, bulk_mib=20) if quick else Plan(rounds, crowd_rounds, bulk_rounds=max(1, rounds // 3))
+    report = _measured(plan)
+    if as_json:
+        emit_json(report.as_json())
+    else:
+        _print(report)
+
+
+def _measured(plan: object) -> Report:
+    from app.bench.rounds import Plan
+    from app.bench.session import run_bench, temporary_home
+
+    assert isinstance(plan, Plan)
+    images = Paths.from_environment().images
+
+    with temporary_home() as home:
+
+        async def whole() -> Report:
+            task = asyncio.current_task()
+            assert task is not None
+            for number in (signal.SIGTERM, signal.SIGHUP):
+                asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+            return await run_bench(plan, images, home, tell)
+
+        try:
+            return asyncio.run(whole())
+        except asyncio.CancelledError:
+            raise KeyboardInterrupt from None
+
+
+def _print(report: Report) -> None:
+    machine = report.machine
+    say(f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_mib']} MiB, {machine['accelerator']}")
+    say(f"QEMU {machine['qemu']}; load before {machine['load_before']}; {machine['date']}; {report.rounds} rounds")
+    out = console()
+    rows = [Row(_cells(measure), Text(measure.title)) for measure in report.measures.values()]
+    titles = ("OURS", "MIN–MAX", "FLOOR", "MIN–MAX", "RATIO")
+    for line in listing([Column(title) for title in titles], rows, width=width_of(out), title="MEASURE"):
+        out.print(line)
+    say("")
+    for target in report.targets:
+        value = "not measured" if target.value is None else f"{target.value:.2f}"
+        words = f"{target.name} {value}, wanted at most {target.limit:g}: {'met' if target.ok else 'missed'}"
+        say(words, style="green" if target.ok else "red")
+
+
+def _cells(measure: Measure) -> Sequence[str]:
+    cells = [*_samples(measure.ours, measure.unit), *_samples(measure.floor, measure.unit)]
+    return (*cells, "–" if measure.ratio is None else f"{measure.ratio:.2f}")
+
+
+def _samples(samples: Sequence[float], unit: str) -> tuple[str, str]:
+    from app.bench.figures import median
+
+    if not samples:
+        return "–", "–"
+    digits = 2 if unit == "s" else 0
+    return f"{median(samples):.{digits}f} {unit}", f"{min(samples):.{digits}f}–{max(samples):.{digits}f}"
