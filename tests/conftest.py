@@ -18,6 +18,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 
 from app.config import Paths
 from app.engine.temporal_server import TemporalServer, temporal_binary
+from app.sandbox.reaper import reaping
 
 settings.register_profile("house", deadline=None, derandomize=True)
 settings.load_profile("house")
@@ -47,6 +48,13 @@ def private_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.M
     yield home
     runtime = Paths.from_environment({**os.environ, "SKERRY_HOME": str(home)}).runtime
     shutil.rmtree(runtime, ignore_errors=True)  # outside of the home when that has too long a path for sockets
+
+
+@pytest.fixture(scope="session", autouse=True)
+def orphans_are_collected() -> Iterator[None]:
+    """Tests of machines make this process the one that orphans come to, those of engines that are killed too."""
+    with reaping():
+        yield
 
 
 @pytest.fixture

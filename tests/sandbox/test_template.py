@@ -61,10 +61,10 @@ def digest(path: Path) -> str:
 
 @pytest.fixture
 async def cleared(bench: Bench) -> AsyncIterator[None]:
+    others = set(await bench.host.names())
     yield
-    for name in await bench.host.names():
-        if name != "bench":
-            await bench.host.destroy(name)
+    for name in set(await bench.host.names()) - others:
+        await bench.host.destroy(name)
 
 
 @pytest.mark.usefixtures("cleared")
