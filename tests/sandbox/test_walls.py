@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from app.sandbox.emulator import Emulator
+from app.sandbox.standing import backing_chain
 from app.sandbox.walls import walls
 from tests.sandbox.conftest import Bench, Pair, images_dir
 from tests.sandbox.test_isolation import told
@@ -142,8 +143,9 @@ def pss(bench: Bench, name: str) -> int:
 
 
 def template_digest(bench: Bench) -> str:
-    (ram,) = (bench.root / "t").glob("template-*/ram")
-    with ram.open("rb") as file:
+    """Of the memory of the template that machine one was cloned from."""
+    template = backing_chain(bench.root / "m" / "one" / "disk.qcow2")[0].parent
+    with (template / "ram").open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
