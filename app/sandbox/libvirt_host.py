@@ -23,6 +23,7 @@ from app.sandbox.notices import Notices
 from app.sandbox.packs import PackBuilder
 from app.sandbox.reconcile import Reconciler
 from app.sandbox.sandbox import LibvirtSandbox
+from app.sandbox.start_queue import StartQueue
 from app.sandbox.strays import end_stray
 from app.sandbox.suspension import forget_saved_memory, save_to_disk, wake
 from app.sandbox.template import TemplateStore
@@ -62,6 +63,7 @@ class LibvirtHost:
         self._launcher = Launcher(
             self._hypervisor, images, packs, quiesce_seconds, store, self._notices, self._emulator
         )
+        self._starts = StartQueue()
         self._disk_watch = HostDiskWatch(self._hypervisor, machines, self._notices.tell)
         self._locks: dict[str, asyncio.Lock] = {}
         self._open: dict[str, LibvirtSandbox] = {}
@@ -150,7 +152,8 @@ class LibvirtHost:
             why = why or "nobody could reach it any more"
         if why:
             progress(f"{request.name}: is started again ({why})")
-        return self._launcher.boot(machine, request, progress, why)
+        with self._starts.turn(lambda: progress(f"{request.name}: waits for others to have started")):
+            return self._launcher.boot(machine, request, progress, why)
 
     def _adopt(self, machine: Machine, request: SandboxRequest, progress: Progress) -> LibvirtSandbox | str:
         """The machine if it runs and can be used, else what is wrong with it."""
