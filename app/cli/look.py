@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict
+from datetime import UTC, datetime
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,6 +23,7 @@ from app.domain.envelope import USER, MessageState
 from app.domain.errors import NotFound
 from app.domain.events import ENDED, AgentStatus, HostReconciled
 from app.domain.interrupt import Interrupt, InterruptKind, InterruptState
+from app.sandbox.usage import folder_bytes
 from app.store.journal import JournalReader
 from app.store.usage import UsageSample, read_usage
 
@@ -151,7 +153,14 @@ def _usage(board: Board, paths: Paths) -> dict[str, UsageSample]:
     prefix = f"{board.fleet}."
     found = read_usage(paths.journal_db)
     up = {f"{prefix}{view.id}": view.id for view in board.agents.values() if view.sandbox not in _DOWN}
-    return {up[name]: sample for name, sample in found.items() if name in up}
+    at_rest = {view.id: _at_rest(paths.machines / f"{prefix}{view.id}") for view in board.agents.values()}
+    figures = {agent: sample for agent, sample in at_rest.items() if sample is not None}
+    return figures | {up[name]: sample for name, sample in found.items() if name in up}
+
+
+def _at_rest(machine: Path) -> UsageSample | None:
+    """Of a machine that nobody measures as it does not run: its disk is still there."""
+    return UsageSample(machine.name, datetime.now(UTC), None, 0, folder_bytes(machine)) if machine.is_dir() else None
 
 
 def _reconciled(paths: Paths) -> HostReconciled | None:
@@ -203,7 +212,8 @@ def _figures(usage: UsageSample | None) -> tuple[str, str, str]:
     if usage is None:
         return "-", "-", "-"
     percent = "-" if usage.cpu_percent is None else f"{usage.cpu_percent:.0f}%"
-    return percent, _amount(usage.memory_bytes), _amount(usage.disk_bytes)
+    memory = _amount(usage.memory_bytes) if usage.memory_bytes else "-"
+    return percent, memory, _amount(usage.disk_bytes)
 
 
 def _amount(size: int) -> str:

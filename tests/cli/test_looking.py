@@ -217,3 +217,13 @@ def test_status_tells_what_machines_take_and_meet(
     assert head.index("CPU") + 3 == row.index("12%") + 3, "figures stand at the right"
     assert "limit: memory: the kernel ended node (5 times)" in text
     assert "removed when the engine started: disk x.z (no agent has it)" in " ".join(text.split())
+
+
+def test_the_disk_of_a_machine_that_does_not_run_is_shown(tmp_path: Path) -> None:
+    from app.cli.look import _at_rest, _figures
+
+    machine = tmp_path / "demo.alice"
+    assert _at_rest(machine) is None and _figures(None) == ("-", "-", "-")
+    machine.mkdir()
+    (machine / "disk.qcow2").write_bytes(b"x" * 3 * 2**20)
+    assert _figures(_at_rest(machine)) == ("-", "-", "3M")
