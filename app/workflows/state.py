@@ -50,6 +50,16 @@ class AgentState(BaseModel):
     """The user wants a clean machine; it is made before the next turn."""
     anew: bool = False
     """Its conversation was given up with its machine: the next turn begins like the first."""
+    outbox: list[MessageRef] = Field(default_factory=list)
+    """Messages accepted of this agent and not yet handed to their recipients' workflows, oldest first."""
+    waits: dict[str, MessageRef] = Field(default_factory=dict)
+    """Messages whose fate the agent awaits in the middle of its turn."""
+    confirms: list[str] = Field(default_factory=list)
+    """Messages that ask for a confirmation and have neither been accepted nor declined; those read, not the unread."""
+    channels: list[str] = Field(default_factory=list)
+    """Agents the user lets it write to though agents.yaml does not list them."""
+    resuming: TurnOrder | None = None
+    """The turn that was under way when the run was seeded from the journal: it goes on under its own number."""
     restarted: bool = False
     """It had ended and was started again: the next turn tells it so."""
 
@@ -187,3 +197,13 @@ class AgentEnd(BaseModel):
 
     status: AgentStatus
     state: AgentState
+
+
+class FleetSeed(BaseModel):
+    """Where a run stood when Temporal lost it: the minds of its agents, and how those ended that have."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    number: int
+    minds: dict[str, AgentState]
+    ended: dict[str, AgentStatus] = Field(default_factory=dict)

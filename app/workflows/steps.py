@@ -20,6 +20,8 @@ TASK_QUEUE = "skerry"
 
 RECORD = "record"
 RECORD_MESSAGE = "record_message"
+RECORD_DELIVERY = "record_delivery"
+OPEN_CHANNEL = "open_channel"
 RECORD_INTERRUPT = "record_interrupt"
 RECORD_ANSWER = "record_answer"
 PREPARE_AGENT = "prepare_agent"
@@ -157,6 +159,23 @@ class MessageRecord(Frozen):
     reason: str = ""
 
 
+class DeliveryRecord(Frozen):
+    """Append that these messages lie in ``agent``'s inbox; that they were accepted, too, should that be missing."""
+
+    at: datetime
+    fleet: str
+    run: str
+    agent: str
+    message_ids: tuple[str, ...]
+
+
+class ChannelOrder(Frozen):
+    """Remember that the user lets ``order.agent`` write to ``recipient`` from now on."""
+
+    order: AgentOrder
+    recipient: str
+
+
 class InterruptRef(Frozen):
     """What workflows carry of an interrupt."""
 
@@ -179,10 +198,35 @@ class InterruptRecord(Frozen):
 
 
 class SendOrder(Frozen):
-    """A message an agent wants to send; ``action_id`` is the same for every retry of the same call."""
+    """A message an agent wants to send; ``action_id`` is the same for every retry of the same call.
+
+    ``obstacle``: why it cannot be sent, found where inboxes, rates and waits are counted; the workflow refuses with it.
+    """
 
     action_id: str
     message: MessageRef
+    obstacle: str = ""
+
+
+class WaitEnd(Frozen):
+    """The sender no longer waits for what came of ``message_id``; ``taken`` are messages it was given meanwhile."""
+
+    message_id: str
+    taken: tuple[str, ...] = ()
+
+
+class ReloadOrder(Frozen):
+    """The team as agents.yaml has it now; ``changed`` names those whose entry differs in any way."""
+
+    agents: tuple[AgentPlan, ...]
+    changed: tuple[str, ...] = ()
+
+
+class PlanOrder(Frozen):
+    """A new plan for an agent at work."""
+
+    plan: AgentPlan
+    team: frozenset[str]
 
 
 class RaiseOrder(Frozen):
