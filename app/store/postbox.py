@@ -161,7 +161,7 @@ class Postbox:
         """Everybody who waits in a run."""
         with self._lock:
             rows = self._db.conn.execute(f"{_WAIT} WHERE fleet=? AND run=?", (fleet, run)).fetchall()
-        return [Wait(*row[:-1], until=datetime.fromisoformat(row[-1])) for row in rows]
+        return [_wait(row) for row in rows]
 
     def close(self) -> None:
         """Close the file."""
@@ -187,6 +187,11 @@ class Postbox:
 
 def _message(row: Sequence[Any]) -> MessageRow:
     return MessageRow(*row[:12], MessageState(row[12]), *row[13:])  # type: ignore[call-arg]  # fifteen columns
+
+
+def _wait(row: Sequence[Any]) -> Wait:
+    message_id, fleet, run, waiter, awaited, awaits, until = row
+    return Wait(message_id, fleet, run, waiter, awaited, awaits, datetime.fromisoformat(until))
 
 
 def _in(states: Sequence[MessageState]) -> str:
