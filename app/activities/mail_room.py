@@ -49,9 +49,7 @@ class MailRoom:
 
     async def texts(self, sandbox: Sandbox | None, envelopes: Sequence[Envelope]) -> list[str]:
         """Messages as the agent reads them, once their files lie in its machine."""
-        return [
-            prompts.message_block(item, trouble=await hand_over(sandbox, item, self.files)) for item in envelopes
-        ]
+        return [prompts.message_block(item, trouble=await hand_over(sandbox, item, self.files)) for item in envelopes]
 
     def moved(
         self, order: AgentOrder, message_ids: Iterable[str], state: MessageState, reason: str = ""

@@ -9,7 +9,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.domain.errors import ActionRefused
 
-
 MIN_WAIT_SECONDS = 5
 DEFAULT_WAIT_SECONDS = 600
 MAX_WAIT_SECONDS = 3600
