@@ -82,9 +82,10 @@ def _read(path: Path) -> bytes:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise _refused(f"{path} cannot be read: {error.strerror}", "attach a regular file") from None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise _refused(f"{path} is not a regular file", "pack a folder into an archive first")
     with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise _refused(f"{path} is not a regular file", "pack a folder into an archive first")
         return file.read(MAX_FILE_BYTES + 1)
 
 
