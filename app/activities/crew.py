@@ -62,6 +62,8 @@ class Member:
     """Whether its machine, new, has yet to get the workspace."""
     clean: bool = False
     """Whether its machine was made new for it."""
+    ending: bool = False
+    """Whether its turn is being ended: nothing that it waits for is of use any more."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Literal
@@ -30,8 +31,14 @@ class MessageState(StrEnum):
     EXPIRED = "expired"
 
 
-_MOVES: dict[MessageState, frozenset[MessageState]] = {
-    MessageState.ACCEPTED: frozenset({MessageState.DELIVERED, MessageState.REFUSED, MessageState.EXPIRED}),
+Await = Literal["ack", "reply"]
+"""What a sender waits for: that the recipient has the text before it, or that it has answered."""
+
+MOVES: Mapping[MessageState, frozenset[MessageState]] = {
+    # An answer that somebody waits for is read before its delivery is on record.
+    MessageState.ACCEPTED: frozenset(
+        {MessageState.DELIVERED, MessageState.READ, MessageState.REFUSED, MessageState.EXPIRED}
+    ),
     MessageState.HELD: frozenset({MessageState.ACCEPTED, MessageState.REFUSED, MessageState.EXPIRED}),
     MessageState.DELIVERED: frozenset({MessageState.READ, MessageState.EXPIRED, MessageState.ANSWERED}),
     MessageState.READ: frozenset({MessageState.ANSWERED}),
@@ -43,7 +50,11 @@ _MOVES: dict[MessageState, frozenset[MessageState]] = {
 
 def may_move(old: MessageState, new: MessageState) -> bool:
     """Whether a message in ``old`` may become ``new``. Facts that arrive twice or late are not moves."""
-    return new in _MOVES[old]
+    return new in MOVES[old]
+
+
+MessageKind = Literal["message", "reply", "event", "receipt", "confirm"]
+"""``confirm`` asks the recipient to accept or decline before work goes on."""
 
 
 class Attachment(BaseModel):
@@ -66,7 +77,7 @@ class Envelope(BaseModel):
     sender: str
     recipient: str
     mode: Literal["async", "sync"] = "async"
-    kind: Literal["message", "reply", "event", "receipt"] = "message"
+    kind: MessageKind = "message"
     subject: str = ""
     body: str
     data: dict[str, JsonValue] = Field(default_factory=dict)
@@ -91,9 +102,13 @@ class MessageRef(BaseModel):
     subject: str = ""
     reply_to: str | None = None
     correlation_id: str = ""
+    kind: MessageKind = "message"
+    awaits: Await | None = None
+    """Set while the sender waits in the middle of its turn."""
+    expires_at: datetime | None = None
 
 
-def reference(envelope: Envelope) -> MessageRef:
+def reference(envelope: Envelope, awaits: Await | None = None) -> MessageRef:
     """The reference to an envelope."""
     return MessageRef(
         id=envelope.id,
@@ -102,6 +117,9 @@ def reference(envelope: Envelope) -> MessageRef:
         subject=envelope.subject,
         reply_to=envelope.reply_to,
         correlation_id=envelope.correlation_id or envelope.id,
+        kind=envelope.kind,
+        awaits=awaits,
+        expires_at=envelope.expires_at,
     )
 
 

@@ -150,6 +150,10 @@ class TurnStarted(Fact):
     turn: int
     cause: Literal["start", "messages", "answer", "instructions"]
     prompt: str
+    messages: tuple[str, ...] = ()
+    """Ids of the messages in the prompt."""
+    answers: tuple[str, ...] = ()
+    """Ids of the answered interrupts in the prompt (before 0.3.0 not on record)."""
 
 
 class TurnResumed(Fact):
@@ -232,6 +236,42 @@ class MessageMoved(Fact):
     reason: str = ""
 
 
+class ToolRefused(Fact):
+    """A tool call of an agent was refused before anything came of it: malformed, forbidden text, not its message."""
+
+    kind: Literal["tool_refused"] = "tool_refused"
+    tool: str
+    reason: str
+
+
+class ChannelOpened(Fact):
+    """The user lets ``agent`` write to ``recipient`` from now on, though agents.yaml does not list it."""
+
+    kind: Literal["channel_opened"] = "channel_opened"
+    recipient: str
+
+
+class FleetReloaded(Fact):
+    """agents.yaml was read again while the team was at work; ``agents`` is the whole team now."""
+
+    kind: Literal["fleet_reloaded"] = "fleet_reloaded"
+    agents: tuple[AgentDeclared, ...]
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+
+
+class RunReseeded(Fact):
+    """Temporal did not know a run that the journal has: it was started again from the journal's facts.
+
+    ``seed`` counts these; workflows of an earlier seed are ended wherever they turn up.
+    """
+
+    kind: Literal["run_reseeded"] = "run_reseeded"
+    seed: int
+    why: str
+
+
 class InterruptRaised(Fact):
     """A person is needed, or told."""
 
@@ -307,6 +347,10 @@ Event = Annotated[
     | ToolEnded
     | MessageAccepted
     | MessageMoved
+    | ToolRefused
+    | ChannelOpened
+    | FleetReloaded
+    | RunReseeded
     | InterruptRaised
     | InterruptSettled
     | MemoryWritten

@@ -10,8 +10,9 @@ from pathlib import Path
 from sqlite_utils import Database
 
 from app.domain.errors import JournalError
+from app.store.messages_schema import MESSAGES_SCHEMA
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS events (
@@ -85,5 +86,5 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
             hint="start that version, or move the file away to begin a new journal",
         )
     if version < SCHEMA_VERSION:
-        connection.executescript(_SCHEMA)
+        connection.executescript(_SCHEMA + MESSAGES_SCHEMA)
         connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,6 +16,7 @@ from app.domain.events import Event, RunStarted, dump_event, parse_event
 from app.store.database import open_database
 
 T = TypeVar("T", bound=BaseModel)
+Listener = Callable[[Sequence[Event]], None]
 log = logging.getLogger(__name__)
 
 _INSERT = "INSERT OR IGNORE INTO events (id, at, fleet, run, agent, kind, json) VALUES (?, ?, ?, ?, ?, ?, ?)"
@@ -27,12 +28,22 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self._db = open_database(path)
         self._lock = threading.Lock()
+        self._listeners: list[Listener] = []
+
+    def listen(self, listener: Listener) -> None:
+        """Have ``listener`` called with every batch appended through this object, once it is durable.
+
+        It is called in the thread that appends, and must be quick. A batch may hold facts that were known already.
+        """
+        self._listeners.append(listener)
 
     def append(self, *events: Event) -> None:
         """Write facts; durable when it returns. A fact whose id is known already is dropped."""
         rows = [(e.id, e.at.isoformat(), e.fleet, e.run, e.agent, e.kind, dump_event(e)) for e in events]
         with self._lock:
             self._write(lambda connection: connection.executemany(_INSERT, rows))
+        for listener in self._listeners:
+            listener(events)
 
     def read(self, after: int = 0, limit: int = 1000) -> list[tuple[int, Event]]:
         """Facts with a sequence number above ``after``, oldest first, at most ``limit``."""

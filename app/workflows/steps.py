@@ -20,6 +20,11 @@ TASK_QUEUE = "skerry"
 
 RECORD = "record"
 RECORD_MESSAGE = "record_message"
+RECORD_DELIVERY = "record_delivery"
+OPEN_CHANNEL = "open_channel"
+RAISE_CONFIRM = "raise_confirm"
+DECLINE_CONFIRM = "decline_confirm"
+ANSWER_CONFIRM = "answer_confirm"
 RECORD_INTERRUPT = "record_interrupt"
 RECORD_ANSWER = "record_answer"
 PREPARE_AGENT = "prepare_agent"
@@ -115,6 +120,8 @@ class TurnOrder(Frozen):
     messages: tuple[str, ...] = ()
     answers: tuple[str, ...] = ()
     """Where the store keeps the answered interrupts."""
+    reminder: tuple[str, ...] = ()
+    """Messages the agent read in an earlier turn and has neither accepted nor declined, as it must."""
 
 
 class TurnResult(Frozen):
@@ -157,6 +164,57 @@ class MessageRecord(Frozen):
     reason: str = ""
 
 
+class DeliveryRecord(Frozen):
+    """Append that these messages lie in ``agent``'s inbox; that they were accepted, too, should that be missing."""
+
+    at: datetime
+    fleet: str
+    run: str
+    agent: str
+    message_ids: tuple[str, ...]
+
+
+class ChannelOrder(Frozen):
+    """Remember that the user lets ``order.agent`` write to ``recipient`` from now on."""
+
+    order: AgentOrder
+    recipient: str
+
+
+class DeclineOrder(Frozen):
+    """Decline for ``order.agent`` what it did not decide: put the body of the reply, append its acceptance."""
+
+    order: AgentOrder
+    at: datetime
+    message_id: str
+    reply_id: str
+    reason: str
+
+
+class ConfirmOrder(Frozen):
+    """The user has decided on ``message_id`` of ``order.agent``; the store has the answered interrupt under ``body``.
+
+    Put the body of the reply from the user, append its acceptance.
+    """
+
+    order: AgentOrder
+    at: datetime
+    message_id: str
+    reply_id: str
+    body: str
+    decision: Literal["accept", "decline"]
+
+
+class ConfirmRaise(Frozen):
+    """Append the approval that asks the user to confirm ``message_id``, with the text of the message."""
+
+    order: AgentOrder
+    at: datetime
+    interrupt_id: str
+    title: str
+    message_id: str
+
+
 class InterruptRef(Frozen):
     """What workflows carry of an interrupt."""
 
@@ -179,10 +237,35 @@ class InterruptRecord(Frozen):
 
 
 class SendOrder(Frozen):
-    """A message an agent wants to send; ``action_id`` is the same for every retry of the same call."""
+    """A message an agent wants to send; ``action_id`` is the same for every retry of the same call.
+
+    ``obstacle``: why it cannot be sent, found where inboxes, rates and waits are counted; the workflow refuses with it.
+    """
 
     action_id: str
     message: MessageRef
+    obstacle: str = ""
+
+
+class WaitEnd(Frozen):
+    """The sender no longer waits for what came of ``message_id``; ``taken`` are messages it was given meanwhile."""
+
+    message_id: str
+    taken: tuple[str, ...] = ()
+
+
+class ReloadOrder(Frozen):
+    """The team as agents.yaml has it now; ``changed`` names those whose entry differs in any way."""
+
+    agents: tuple[AgentPlan, ...]
+    changed: tuple[str, ...] = ()
+
+
+class PlanOrder(Frozen):
+    """A new plan for an agent at work."""
+
+    plan: AgentPlan
+    team: frozenset[str]
 
 
 class RaiseOrder(Frozen):
