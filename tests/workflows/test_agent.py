@@ -184,7 +184,7 @@ async def test_inbox_read_in_the_turn_is_not_brought_again(paths: Paths, tempora
             go.set()
         else:
             await go.wait()
-            inbox = await turn.call("read_inbox")
+            inbox = await turn.call("read_inbox", wait_seconds=20)
             again = await turn.call("read_inbox")
             assert "First." in inbox.text
             assert again.text == inbox.text, "a repeated call after a crash must not lose the text"
