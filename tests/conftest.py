@@ -17,6 +17,7 @@ from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
 from app.config import Paths
+from app.engine.search_attributes import register_search_attributes
 from app.engine.temporal_server import TemporalServer, temporal_binary
 from app.sandbox.reaper import reaping
 
@@ -101,7 +102,9 @@ async def temporal(temporal_address: str) -> Client:
         namespace=namespace, workflow_execution_retention_period=Duration(seconds=24 * 3600)
     )
     await operator.workflow_service.register_namespace(request)
-    return await Client.connect(temporal_address, namespace=namespace, data_converter=pydantic_data_converter)
+    client = await Client.connect(temporal_address, namespace=namespace, data_converter=pydantic_data_converter)
+    await register_search_attributes(client)
+    return client
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
 from app.domain.errors import EngineError, HostError
+from app.engine.search_attributes import register_search_attributes
 
 log = logging.getLogger(__name__)
 
@@ -104,6 +105,7 @@ class TemporalServer:
         """Start, wait until it serves, and return a client. Raises EngineError with the log's last lines."""
         client = await self._first_client()
         await self._keep_histories(client)
+        await register_search_attributes(client)
         self._keeper = asyncio.create_task(self._keep())
         return client
 
