@@ -11,6 +11,7 @@ from typing import Any
 
 from temporalio import activity
 
+from app.activities.confirmations import ConfirmationSteps
 from app.activities.crew import Crew, Member
 from app.activities.failures import told_to_temporal
 from app.activities.heartbeat import beating
@@ -18,7 +19,7 @@ from app.activities.machine_steps import MachineSteps, prepared
 from app.activities.observer import TurnRecorder
 from app.domain import events as ev
 from app.domain import prompts
-from app.domain.envelope import Envelope
+from app.domain.envelope import USER, Envelope, MessageState
 from app.domain.errors import SandboxError
 from app.domain.interrupt import Interrupt, InterruptState
 from app.domain.ports import TurnOutcome, TurnRequest
@@ -40,6 +41,8 @@ class AgentSteps:
         return (
             self.record,
             self.record_message,
+            self.record_delivery,
+            self.open_channel,
             self.record_interrupt,
             self.record_answer,
             self.prepare_agent,
@@ -47,6 +50,7 @@ class AgentSteps:
             self.mirror_workspace,
             self.release_agent,
             *MachineSteps(self._crew).all(),
+            *ConfirmationSteps(self._journal).all(),
         )
 
     @activity.defn(name=steps.RECORD)
@@ -60,6 +64,18 @@ class AgentSteps:
         fields = order.model_dump(include={"id", "at", "fleet", "run", "agent", "state", "reason"})
         envelope = self._journal.body(order.message_id, Envelope)
         self._journal.append(ev.MessageAccepted(**fields, envelope=envelope))
+
+    @activity.defn(name=steps.RECORD_DELIVERY)
+    async def record_delivery(self, record: steps.DeliveryRecord) -> None:
+        """Append that messages lie before their recipient, with all that may be missing before."""
+        facts: list[ev.Event] = []
+        for message_id in record.message_ids:
+            facts += _delivery(record, self._journal.body(message_id, Envelope))
+        self._journal.append(*facts)
+
+    @activity.defn(name=steps.OPEN_CHANNEL)
+    async def open_channel(self, order: steps.ChannelOrder) -> None:
+        """Write the channel into approvals.yaml (minimal: not yet)."""
 
     @activity.defn(name=steps.RECORD_INTERRUPT)
     async def record_interrupt(self, order: steps.InterruptRecord) -> None:
@@ -216,3 +232,15 @@ def _named(order: steps.AgentOrder, name: str) -> dict[str, Any]:
         "run": order.run,
         "agent": order.agent,
     }
+
+
+def _delivery(record: steps.DeliveryRecord, envelope: Envelope) -> list[ev.Event]:
+    base = record.model_dump(include={"at", "fleet", "run", "agent"})
+    taken = base | {"agent": record.agent if envelope.sender == USER else envelope.sender}
+    facts: list[ev.Event] = [ev.MessageAccepted(id=f"{envelope.id}/taken", **taken, envelope=envelope)]
+    moved = [(envelope.id, MessageState.DELIVERED)]
+    if envelope.reply_to:
+        moved.append((envelope.reply_to, MessageState.ANSWERED))
+    for message_id, state in moved:
+        facts.append(ev.MessageMoved(id=f"{message_id}/{state}", **base, message_id=message_id, state=state))
+    return facts

@@ -20,7 +20,7 @@ from app.activities.failures import refused
 from app.domain import actions as act
 from app.domain import events as ev
 from app.domain import prompts
-from app.domain.envelope import Envelope, check_envelope, reference
+from app.domain.envelope import Envelope, MessageState, check_envelope, reference
 from app.domain.errors import ActionRefused
 from app.domain.interrupt import Interrupt, InterruptKind
 from app.domain.ports import ActionResult
@@ -136,7 +136,18 @@ class ToolCalls:
         check_envelope(envelope)
         self._journal.put_body(envelope.id, envelope)
         order = steps.SendOrder(action_id=envelope.id, message=reference(envelope))
-        return await self._update(member, "send", order)
+        outcome: steps.ActionOutcome = await self._handle(member).execute_update(
+            "send", order, result_type=steps.ActionOutcome
+        )
+        if outcome.text.startswith("Accepted"):
+            self._journal.append(self._taken(member, envelope))
+        return ActionResult(outcome.text + prompts.unread_note(outcome.unread), ok=outcome.ok)
+
+    def _taken(self, member: Member, envelope: Envelope) -> ev.MessageAccepted:
+        order, now = member.order, datetime.now(UTC)
+        return ev.MessageAccepted(
+            id=f"{envelope.id}/taken", at=now, fleet=order.fleet, run=order.run, agent=order.agent, envelope=envelope
+        )
 
     async def _raise(self, member: Member, action: act.AskUser | act.RequestDebug | act.ReportProgress) -> ActionResult:
         interrupt = _interrupt(member, action)
@@ -152,6 +163,19 @@ class ToolCalls:
         if not inbox.message_ids:
             return ActionResult("No new messages.")
         envelopes = [self._journal.body(item, Envelope) for item in inbox.message_ids]
+        order, now = member.order, datetime.now(UTC)
+        for item in envelopes:
+            self._journal.append(
+                ev.MessageMoved(
+                    id=f"{item.id}/read",
+                    at=now,
+                    fleet=order.fleet,
+                    run=order.run,
+                    agent=order.agent,
+                    message_id=item.id,
+                    state=MessageState.READ,
+                )
+            )
         return ActionResult(prompts.messages_prompt(envelopes))
 
     async def _update(self, member: Member, name: str, order: object) -> ActionResult:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
-from functools import partial
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
@@ -15,11 +13,15 @@ with workflow.unsafe.imports_passed_through():
     from app.domain.events import AgentStatus
     from app.domain.interrupt import InterruptKind
     from app.domain.text import first_line
-    from app.workflows import steps
+    from app.workflows import steps, visible
+    from app.workflows.confirmations import Confirmations, asks_user
     from app.workflows.facts import Recorder
     from app.workflows.machine import MachineHold, words
     from app.workflows.post import Post
+    from app.workflows.pump import Pump
     from app.workflows.state import MAX_INBOX, AgentEnd, AgentStart, AgentState, why
+    from app.workflows.waits import Waits
+    from app.workflows.work import CancellableWork, started
 
 
 @workflow.defn(name="Agent")
@@ -38,24 +40,43 @@ class AgentWorkflow:
             rehearsal=start.rehearsal,
         )
         self._facts = Recorder(self._order, self._state)
-        self._post = Post(self._order, self._state, self._facts, plan=start.plan, team=start.team)
+        self._confirmations = Confirmations(self._order, self._state, self._facts)
+        self._post = Post(self._order, self._state, self._facts, self._confirmations, plan=start.plan, team=start.team)
+        self._pump = Pump(self._order, self._state, self._facts)
         self._hold = MachineHold(self._order, self._state, self._move)
+        self._work = CancellableWork(self._state, self._hold)
+        self._waits = Waits(self._order, self._state, self._hold, self._move)
         self._lock = asyncio.Lock()
+        self._moving = asyncio.Lock()
 
     @workflow.run
     async def run(self, start: AgentStart) -> AgentEnd | str:
         """Live until finished, stopped or failed; returns how. (Up to 0.1.0 it was the last state's name.)"""
+        visible.introduce(self._order, start.team)
+        sideline = asyncio.gather(self._pump.run(), self._waits.run())
         try:
             await self._live()
             status, reason = self._ending()
         except ActivityError as error:
             status, reason = AgentStatus.FAILED, words(error)
-        self._hold.over = True
-        await self._release(reason)
-        await self._withdraw_open()
+        await self._wind_up(reason)
+        await sideline
         await self._move(status, reason)
         await workflow.wait_condition(workflow.all_handlers_finished)
         return AgentEnd(status=status, state=self._state)
+
+    async def _wind_up(self, reason: str) -> None:
+        """The agent has ended: what was accepted of it goes out, what it still waits for is taken back."""
+        self._hold.over = True
+        self._waits.close()
+        await self._pump.drain()
+        await self._waits.withdraw(reason)
+        await self._release(reason)
+        await self._post.withdraw_open(f"{self._order.agent} ended before the user decided")
+        # An answer that was just being taken in may have put a message into the outbox.
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        await self._pump.drain()
+        self._pump.close()
 
     async def _live(self) -> None:
         if not self._state.prepared:
@@ -65,16 +86,19 @@ class AgentWorkflow:
                 await self._hold.stand_still()
             elif self._state.reset:
                 await self._make_clean()
-            elif self._state.next_cause() is None:
+            elif not self._has_work():
                 await self._rest()
             else:
                 await self._take_turn()
             if workflow.info().is_continue_as_new_suggested() and not self._over():
                 await self._begin_anew()
 
+    def _has_work(self) -> bool:
+        return self._state.resuming is not None or self._state.next_cause() is not None
+
     def _over(self) -> bool:
         state = self._state
-        done = bool(state.finish) and not state.inbox and state.held is None
+        done = bool(state.finish) and not (state.inbox or state.confirms or state.resuming or state.held)
         return bool(state.stop) or (done and not state.pause and not state.reset)
 
     def _ending(self) -> tuple[AgentStatus, str]:
@@ -85,23 +109,32 @@ class AgentWorkflow:
     async def _prepare(self) -> None:
         await self._move(AgentStatus.STARTING, "prepares its virtual machine")
         order = steps.PrepareOrder(order=self._order, fresh=self._state.turn == 0)
-        prepared = await self._step(steps.PREPARE_AGENT, order, steps.Prepared, steps.PREPARE_TIMEOUT)
+        prepared = await self._work.do(steps.PREPARE_AGENT, order, steps.Prepared, steps.PREPARE_TIMEOUT)
         self._state.prepared = True
         # A new machine under an agent that had turns: its conversation went with the old one.
         self._state.anew = isinstance(prepared, steps.Prepared) and prepared.clean and self._state.turn > 0
+        if self._state.anew:
+            self._forget_turn(self._state.resuming)
 
     async def _make_clean(self) -> None:
         await self._move(AgentStatus.STARTING, "gets a clean machine, as you asked")
-        await self._step(steps.RESET_MACHINE, self._order, steps.Prepared, steps.PREPARE_TIMEOUT)
+        await self._work.do(steps.RESET_MACHINE, self._order, steps.Prepared, steps.PREPARE_TIMEOUT)
         state = self._state
         state.reset, state.anew, state.finish = False, True, ""
+        self._forget_turn(state.resuming)
+
+    def _forget_turn(self, turn: steps.TurnOrder | None) -> None:
+        """The conversation in which this turn went on is gone: what was in it comes with the next."""
+        if turn is not None:
+            self._state.put_back(turn)
+        self._state.resuming = None
 
     async def _rest(self) -> None:
         await self._move(*self._state.waiting_for())
         await workflow.wait_condition(
             lambda: (
                 self._over()
-                or self._state.next_cause() is not None
+                or self._has_work()
                 or bool(self._state.pause or self._state.reset)
                 or workflow.info().is_continue_as_new_suggested()
             )
@@ -109,82 +142,79 @@ class AgentWorkflow:
 
     async def _take_turn(self) -> None:
         state = self._state
-        cause = state.next_cause() or "messages"
-        messages, answers = state.begin_turn(cause)
-        turn = steps.TurnOrder(order=self._order, turn=state.turn, cause=cause, messages=messages, answers=answers)
+        turn = self._next_turn()
         state.finish = ""
-        await self._move(AgentStatus.RUNNING, why(turn, state))
+        state.doing = why(turn, state)
+        await self._move(AgentStatus.RUNNING, state.doing)
         self._hold.turning = True
-        result = await self._step(steps.RUN_TURN, turn, steps.TurnResult, steps.TURN_TIMEOUT, until_reset=True)
+        result = await self._work.do(steps.RUN_TURN, turn, steps.TurnResult, steps.TURN_TIMEOUT, until_reset=True)
         self._hold.turning = False
-        if result is None and state.reset:
-            state.put_back(messages, answers)
+        if state.stop:
             return
+        await self._waits.end_turn()
+        if result is None and state.reset:
+            state.put_back(turn)
+            return
+        await self._confirmations.decline_overdue()
         if state.pause == "now":
             await self._hold.stand_still()
         mirror = steps.MirrorOrder(order=self._order, turn=state.turn)
-        await self._step(steps.MIRROR_WORKSPACE, mirror, None, steps.MIRROR_TIMEOUT)
+        await self._work.do(steps.MIRROR_WORKSPACE, mirror, None, steps.MIRROR_TIMEOUT)
+
+    def _next_turn(self) -> steps.TurnOrder:
+        """The turn that a lost Temporal had under way, else a new one."""
+        resuming, self._state.resuming = self._state.resuming, None
+        if resuming is None:
+            return self._state.begin_turn(self._order)
+        return resuming.model_copy(update={"order": self._order})
 
     async def _begin_anew(self) -> None:
-        # Handlers first: an update that was accepted and not finished would be lost (FACTS B0.6).
-        await workflow.wait_condition(workflow.all_handlers_finished)
+        # What was accepted and is not done would be lost: handlers (FACTS B0.6), and messages on their way.
+        self._pump.hold()
+        await workflow.wait_condition(lambda: workflow.all_handlers_finished() and self._pump.idle)
         workflow.continue_as_new(self._start.model_copy(update={"state": self._state}))
 
     async def _release(self, reason: str) -> None:
         order = steps.ReleaseOrder(order=self._order, reason=reason)
         try:
-            await _started(steps.RELEASE_AGENT, order, None, steps.RELEASE_TIMEOUT)
+            await started(steps.RELEASE_AGENT, order, None, steps.RELEASE_TIMEOUT)
         except ActivityError:
             workflow.logger.warning("the machine of %s could not be stopped in order", self._order.agent)
-
-    async def _withdraw_open(self) -> None:
-        """Nobody will use these answers any more; a message still held is refused, and said so."""
-        for item in list(self._state.open.values()):
-            self._state.settle(item.id)
-            await self._facts.record(self._facts.withdrawn(item.id))
-            if item.message is not None:
-                reason = f"{self._order.agent} ended before the user decided"
-                await self._facts.record(self._facts.moved(item.message.id, MessageState.REFUSED, reason))
-
-    async def _step(
-        self, name: str, order: object, result: type | None, timeout: timedelta, *, until_reset: bool = False
-    ) -> object:
-        """Run an activity; a stop order cancels it (a reset those that say so) and waits until it is really over.
-
-        None when it was cancelled. One that failed because its machine stood still is run again.
-        """
-        state = self._state
-        while True:
-            handle = _started(name, order, result, timeout)
-            await workflow.wait_condition(partial(self._settled, handle, until_reset))
-            if not handle.done():
-                await self._hold.let_die()
-                handle.cancel()
-            try:
-                return await handle
-            except ActivityError:
-                if state.stop or (until_reset and state.reset):
-                    return None
-                if state.pause != "now":
-                    raise
-            await workflow.wait_condition(lambda: state.pause != "now" or bool(state.stop))
-
-    def _settled(self, handle: workflow.ActivityHandle[object], until_reset: bool) -> bool:
-        return handle.done() or bool(self._state.stop) or (until_reset and self._state.reset)
 
     # What others ask of the agent
 
     @workflow.signal
-    async def deliver(self, message: MessageRef) -> None:
-        """A message for this agent, accepted by the sender's workflow or by ``receive``."""
-        if self._state.receive(message):
-            await self._facts.record(self._facts.moved(message.id, MessageState.DELIVERED))
+    async def deliver(self, messages: list[MessageRef]) -> None:
+        """Messages for this agent, accepted of their sender; those that are here already are dropped."""
+        new = [message for message in messages if self._state.receive(message)]
+        if new:
+            await self._facts.delivered(new)
+
+    @workflow.signal
+    async def withdraw(self, message_ids: list[str], reason: str) -> None:
+        """Their sender has ended, and had waited for what becomes of them: unread they are of no use."""
+        await self._expire(message_ids, reason)
+
+    @workflow.signal
+    async def expire(self, message_ids: list[str]) -> None:
+        """Their time is up: those that nobody has read are nobody's business any more, the others stay."""
+        await self._expire(message_ids, "was not read in time")
+
+    async def _expire(self, message_ids: list[str], reason: str) -> None:
+        unread = self._state.remove_unread(message_ids)
+        await self._facts.record(*(self._facts.moved(item, MessageState.EXPIRED, reason) for item in unread))
+        await self._post.expire_open(message_ids, reason)
+
+    @workflow.signal
+    def change_plan(self, order: steps.PlanOrder) -> None:
+        """agents.yaml was read again: whom the agent may write to, and who is there."""
+        self._post.change(order)
+        self._start = self._start.model_copy(update={"plan": order.plan, "team": order.team})
 
     @workflow.update
     async def receive(self, message: MessageRef) -> None:
         """A message from the user."""
-        await self._facts.message(message.id, MessageState.ACCEPTED)
-        await self.deliver(message)
+        await self.deliver([message])
 
     @receive.validator
     def _may_receive(self, message: MessageRef) -> None:
@@ -197,7 +227,9 @@ class AgentWorkflow:
         """A person's answer, exactly once."""
         item = self._state.settle(order.interrupt_id)
         await self._facts.answer(order.interrupt_id, order.body)
-        if item.message is not None:
+        if item.message is not None and asks_user(item):
+            await self.deliver([await self._confirmations.answer(item.message, order)])
+        elif item.message is not None:
             await self._post.decide_held(item.message, order)
         elif order.action == "cancel":
             self._state.stop = "cancelled by the user"
@@ -255,11 +287,14 @@ class AgentWorkflow:
 
     @workflow.update
     async def send(self, order: steps.SendOrder) -> steps.ActionOutcome:
-        """Send a message; the same ``action_id`` again gets the same answer and sends nothing."""
-        async with self._lock:
-            known = self._state.outcomes.get(order.action_id)
-            if known is None:
-                known = self._state.remember(order.action_id, await self._post.send(order.message))
+        """Send a message; the same ``action_id`` again gets the same answer and sends nothing.
+
+        One that may go straight to its recipient waits for nothing here: see ``Pump``.
+        """
+        known = self._state.outcomes.get(order.action_id) or self._post.pass_on(order)
+        if known is None:
+            async with self._lock:
+                known = self._state.outcomes.get(order.action_id) or await self._post.send(order)
         return self._with_unread(known)
 
     @workflow.update
@@ -273,10 +308,14 @@ class AgentWorkflow:
 
     @workflow.update
     async def read_inbox(self) -> steps.Inbox:
-        """The messages now put in front of the agent."""
-        ids = self._state.take_inbox()
-        await self._facts.record(*(self._facts.moved(item, MessageState.READ) for item in ids))
-        return steps.Inbox(message_ids=tuple(ids))
+        """The messages that are put in front of the agent now; whoever does it records that they are read."""
+        return steps.Inbox(message_ids=tuple(self._state.take_inbox()))
+
+    @workflow.update
+    async def end_wait(self, end: steps.WaitEnd) -> None:
+        """A tool call no longer waits for what becomes of a message; what it gave to the agent is not new any more."""
+        self._state.waits.pop(end.message_id, None)
+        self._state.take_given(end.taken)
 
     @workflow.update
     async def finish(self, order: steps.FinishOrder) -> steps.ActionOutcome:
@@ -292,10 +331,16 @@ class AgentWorkflow:
     @send.validator
     def _may_send(self, order: steps.SendOrder) -> None:
         self._open_for_orders()
+        self._confirmations.allow(order.action_id, order.message.reply_to)
 
     @raise_interrupt.validator
     def _may_raise(self, order: steps.RaiseOrder) -> None:
         self._open_for_orders()
+        self._confirmations.allow(order.action_id)
+
+    @finish.validator
+    def _may_finish(self, order: steps.FinishOrder) -> None:
+        self._confirmations.allow(order.action_id)
 
     @workflow.query
     def state(self) -> AgentState:
@@ -325,20 +370,8 @@ class AgentWorkflow:
         if (status, reason) == (state.status, state.reason):
             return
         state.status, state.reason = status, reason
-        workflow.set_current_details(f"**{status.value}**: {reason}")
+        visible.show(state)
         pausing = bool(state.pause) and not state.still and status is not AgentStatus.PAUSED
         fact = self._facts.fact(ev.AgentMoved, state=status, reason=reason, turn=state.turn, pausing=pausing)
-        await self._facts.record(fact)
-
-
-def _started(name: str, order: object, result: type | None, timeout: timedelta) -> workflow.ActivityHandle[object]:
-    handle: workflow.ActivityHandle[object] = workflow.start_activity(
-        name,
-        order,
-        result_type=result,
-        start_to_close_timeout=timeout,
-        heartbeat_timeout=steps.HEARTBEAT_TIMEOUT,
-        retry_policy=steps.STEP_RETRY,
-        cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-    )
-    return handle
+        async with self._moving:  # two that come at the same time are recorded in their order
+            await self._facts.record(fact)

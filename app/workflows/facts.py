@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -9,7 +10,7 @@ from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from app.domain import events as ev
-    from app.domain.envelope import MessageState
+    from app.domain.envelope import MessageRef, MessageState
     from app.domain.events import Event
     from app.domain.interrupt import InterruptState
     from app.workflows import steps
@@ -50,24 +51,43 @@ class Recorder:
     async def record(self, *facts: Event) -> None:
         """Append facts; they are durable when this returns."""
         if facts:
-            await self._local(steps.RECORD, steps.RecordBatch(facts=facts))
+            await self.local(steps.RECORD, steps.RecordBatch(facts=facts))
 
     async def message(self, message_id: str, state: MessageState, reason: str = "") -> None:
         """Append that a message was taken in (or refused); its body is in the store."""
         named = self._named(f"{message_id}/taken")
         record = steps.MessageRecord(**named, message_id=message_id, state=state, reason=reason)
-        await self._local(steps.RECORD_MESSAGE, record)
+        await self.local(steps.RECORD_MESSAGE, record)
+
+    async def delivered(self, messages: Sequence[MessageRef]) -> None:
+        """Append that messages lie in front of their recipient; that they were accepted, should that be missing."""
+        named = self._named("")
+        del named["id"]
+        ids = tuple(message.id for message in messages)
+        await self.local(steps.RECORD_DELIVERY, steps.DeliveryRecord(**named, message_ids=ids))
+
+    async def confirmation(self, item: steps.InterruptRef) -> None:
+        """Append that the user is asked to confirm a message."""
+        if item.message is not None:
+            order = steps.ConfirmRaise(
+                order=self._order,
+                at=workflow.now(),
+                interrupt_id=item.id,
+                title=item.title,
+                message_id=item.message.id,
+            )
+            await self.local(steps.RAISE_CONFIRM, order)
 
     async def interrupt(self, interrupt_id: str) -> None:
         """Append that an interrupt was raised; the store has its text."""
         named = self._named(f"{interrupt_id}/raised")
         record = steps.InterruptRecord(**named, body=steps.interrupt_body_id(interrupt_id))
-        await self._local(steps.RECORD_INTERRUPT, record)
+        await self.local(steps.RECORD_INTERRUPT, record)
 
     async def answer(self, interrupt_id: str, body: str) -> None:
         """Append that an interrupt has its answer; the store has it under ``body``."""
         named = self._named(f"{interrupt_id}/settled")
-        await self._local(steps.RECORD_ANSWER, steps.InterruptRecord(**named, body=body))
+        await self.local(steps.RECORD_ANSWER, steps.InterruptRecord(**named, body=body))
 
     def _named(self, name: str) -> dict[str, Any]:
         order = self._order
@@ -77,7 +97,8 @@ class Recorder:
         self._state.facts += 1
         return f"{self._order.run}/{self._order.agent}/{self._state.facts}"
 
-    async def _local(self, name: str, order: object) -> None:
+    async def local(self, name: str, order: object) -> None:
+        """A step that only writes to the journal and its store: quick, and certain in the end."""
         await workflow.execute_local_activity(
             name, order, start_to_close_timeout=steps.RECORD_TIMEOUT, schedule_to_close_timeout=timedelta(hours=1)
         )

@@ -6,12 +6,11 @@ from datetime import timedelta
 from typing import Literal
 
 from temporalio import workflow
-from temporalio.common import SearchAttributeKey
 from temporalio.exceptions import ApplicationError, ChildWorkflowError, WorkflowAlreadyStartedError
 
 with workflow.unsafe.imports_passed_through():
     from app.domain import events as ev
-    from app.workflows import steps
+    from app.workflows import steps, visible
     from app.workflows.agent import AgentWorkflow
     from app.workflows.state import AgentEnd, AgentStart, AgentState, FleetRun, FleetSeed
 
@@ -25,8 +24,6 @@ with what people do to the team only (a start of an agent is about 20 events, a 
 what the agents do. This bound leaves Temporal's own, 51,200 events and 2,000 updates, out of reach.
 """
 
-_FLEET = SearchAttributeKey.for_keyword("SkerryFleet")
-_STATE = SearchAttributeKey.for_keyword("SkerryState")
 _REMOVED = "removed from agents.yaml"
 
 
@@ -139,7 +136,9 @@ class FleetWorkflow:
             await self._tell(agent, AgentWorkflow.stop.__name__, _REMOVED)
         for agent, plan in new.items():
             if agent not in added:
-                await self._tell(agent, "change_plan", steps.PlanOrder(plan=plan, team=frozenset(new)))
+                await self._tell(
+                    agent, AgentWorkflow.change_plan.__name__, steps.PlanOrder(plan=plan, team=frozenset(new))
+                )
 
     async def _start_again(self, agent: str) -> None:
         """Start an agent from where it ended; from the beginning when it is new."""
@@ -214,7 +213,7 @@ class FleetWorkflow:
         return {"id": f"{start.run}/{what}", "at": workflow.now(), "fleet": start.fleet, "run": start.run}
 
     def _show(self, state: str) -> None:
-        workflow.upsert_search_attributes([_FLEET.value_set(self._start.fleet), _STATE.value_set(state)])
+        workflow.upsert_search_attributes([visible.FLEET.value_set(self._start.fleet), visible.STATE.value_set(state)])
 
     def _ending(self, agent: str) -> str:
         handle = self._agents.get(agent)

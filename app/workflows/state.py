@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -9,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.domain.envelope import USER, MessageRef
 from app.domain.events import AgentStatus
 from app.domain.interrupt import InterruptKind
-from app.workflows.steps import ActionOutcome, AgentPlan, FleetStart, InterruptRef, TurnOrder
+from app.workflows.steps import ActionOutcome, AgentOrder, AgentPlan, FleetStart, InterruptRef, TurnOrder
 
 MAX_INBOX = 100
 """Unread messages an agent may have; one more is refused to the sender."""
@@ -54,8 +55,14 @@ class AgentState(BaseModel):
     """Messages accepted of this agent and not yet handed to their recipients' workflows, oldest first."""
     waits: dict[str, MessageRef] = Field(default_factory=dict)
     """Messages whose fate the agent awaits in the middle of its turn."""
+    doing: str = ""
+    """Why the present turn runs."""
+    given: list[str] = Field(default_factory=list)
+    """Messages handed to the agent as a tool's answer: should they come in afterwards, they are not new."""
     confirms: list[str] = Field(default_factory=list)
     """Messages that ask for a confirmation and have neither been accepted nor declined; those read, not the unread."""
+    reminders: dict[str, int] = Field(default_factory=dict)
+    """How often the agent was reminded of each of these."""
     channels: list[str] = Field(default_factory=list)
     """Agents the user lets it write to though agents.yaml does not list them."""
     resuming: TurnOrder | None = None
@@ -66,22 +73,48 @@ class AgentState(BaseModel):
     def started_again(self) -> AgentState:
         """The mind of an agent that has ended, for its next life: same inbox, same conversation, no open ends."""
         over = {"finish": "", "stop": "", "prepared": False, "pause": "", "still": False, "reset": False, "open": {}}
-        return self.model_copy(update={**over, "restarted": self.turn > 0}, deep=True)
+        ends: dict[str, object] = {"waits": {}, "resuming": None, "restarted": self.turn > 0}
+        return self.model_copy(update={**over, **ends}, deep=True)
 
     def receive(self, message: MessageRef) -> bool:
         """Take a message in; False when it is here already."""
         if message.id in self.received:
             return False
         self.received[message.id] = message
-        self.inbox.append(message)
+        if message.id not in self.given:
+            self.inbox.append(message)
+        if message.reply_to is not None:
+            self.waits.pop(message.reply_to, None)
         self._forget_old()
         return True
 
     def take_inbox(self) -> list[str]:
         """Ids of all messages unread or read in this turn; afterwards none is unread."""
-        self.taken.extend(message.id for message in self.inbox)
-        self.inbox.clear()
+        self.taken.extend(self._empty_inbox())
         return list(self.taken)
+
+    def take_given(self, message_ids: Sequence[str]) -> None:
+        """These were put before the agent as a tool's answer, perhaps before they have come in."""
+        self.given = [*self.given, *message_ids][-_REMEMBERED:]
+        self.inbox = [message for message in self.inbox if message.id not in message_ids]
+
+    def remove_unread(self, message_ids: Sequence[str]) -> list[str]:
+        """Take messages out of the inbox again; which of them were still there."""
+        there = [message.id for message in self.inbox if message.id in message_ids]
+        self.inbox = [message for message in self.inbox if message.id not in there]
+        return there
+
+    def decided(self, message_id: str | None) -> None:
+        """The agent has accepted or declined a message, or replied to it."""
+        if message_id in self.confirms:
+            self.confirms.remove(message_id)
+            self.reminders.pop(message_id, None)
+
+    def _empty_inbox(self) -> list[str]:
+        ids = [message.id for message in self.inbox]
+        self.confirms.extend(m.id for m in self.inbox if m.kind == "confirm" and m.id not in self.confirms)
+        self.inbox.clear()
+        return ids
 
     def judge(
         self, message: MessageRef, plan: AgentPlan, team: frozenset[str]
@@ -92,9 +125,9 @@ class AgentState(BaseModel):
         if message.recipient != USER and message.recipient not in team:
             return f"there is no agent {message.recipient!r}; the team: {', '.join(sorted(team - {plan.id}))}, {USER}"
         if message.reply_to is not None:
-            answered = self.received.get(message.reply_to)
-            return "direct" if answered is not None else f"you have received no message {message.reply_to!r}"
-        if message.recipient == USER or message.recipient in plan.recipients:
+            known = message.reply_to in self.received or message.reply_to in self.given
+            return "direct" if known else f"you have received no message {message.reply_to!r}"
+        if message.recipient == USER or message.recipient in (*plan.recipients, *self.channels):
             return "direct"
         return {"allow": "direct", "ask": "ask", "deny": "deny"}[plan.indirect]
 
@@ -106,7 +139,7 @@ class AgentState(BaseModel):
             return "instructions"
         if self.answers:
             return "answer"
-        if self.blocked_by is None and self.inbox:
+        if self.blocked_by is None and (self.inbox or self.confirms):
             return "messages"
         return None
 
@@ -117,24 +150,34 @@ class AgentState(BaseModel):
 
     @property
     def held(self) -> InterruptRef | None:
-        """A message of this agent that waits for the user's approval, the oldest first."""
+        """A message of this agent that waits for the user's decision, the oldest first."""
         return next((item for item in self.open.values() if item.message is not None), None)
 
-    def begin_turn(self, cause: Cause) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Number the turn and take what it will be told: (message ids, answered interrupt ids)."""
-        messages = tuple(message.id for message in self.inbox)
-        answers = tuple(self.answers)
-        self.inbox.clear()
+    def begin_turn(self, order: AgentOrder) -> TurnOrder:
+        """The next turn: with its number, and all that the agent will be told."""
+        cause = self.next_cause() or "messages"
+        reminder, answers = tuple(self.confirms), tuple(self.answers)
+        for message_id in reminder:
+            self.reminders[message_id] = self.reminders.get(message_id, 0) + 1
+        messages = tuple(self._empty_inbox())
         self.answers.clear()
         self.taken.clear()
         self.turn += 1
         self.anew = self.restarted = False
-        return messages, answers
+        return TurnOrder(
+            order=order, turn=self.turn, cause=cause, messages=messages, answers=answers, reminder=reminder
+        )
 
-    def put_back(self, messages: tuple[str, ...], answers: tuple[str, ...]) -> None:
-        """Undo ``begin_turn`` for what it took, as nobody will remember that turn."""
-        self.inbox[:0] = [self.received[item] for item in messages if item in self.received]
-        self.answers[:0] = answers
+    def put_back(self, turn: TurnOrder) -> None:
+        """Undo what ``turn`` took out of the inbox, as nobody will remember that turn.
+
+        Messages of earlier turns that wait for a decision come again as well: their text is forgotten with the rest.
+        """
+        again = [item for item in (*self.confirms, *turn.messages) if item in self.received]
+        self.inbox[:0] = [self.received[item] for item in dict.fromkeys(again)]
+        self.confirms.clear()
+        self.reminders.clear()
+        self.answers[:0] = turn.answers
 
     def settle(self, interrupt_id: str) -> InterruptRef:
         """Close an open interrupt; the agent is told of it unless nobody asked anything."""
@@ -172,6 +215,8 @@ def why(turn: TurnOrder, state: AgentState) -> str:
         return "goes on with your answer"
     if turn.cause == "instructions":
         return "goes on where it had stopped"
+    if turn.reminder and not turn.messages:
+        return f"is reminded to accept or decline {', '.join(turn.reminder)}"
     senders = sorted({state.received[item].sender for item in turn.messages if item in state.received})
     return f"reads messages from {', '.join(senders)}" if senders else "goes on"
 

@@ -22,6 +22,9 @@ RECORD = "record"
 RECORD_MESSAGE = "record_message"
 RECORD_DELIVERY = "record_delivery"
 OPEN_CHANNEL = "open_channel"
+RAISE_CONFIRM = "raise_confirm"
+DECLINE_CONFIRM = "decline_confirm"
+ANSWER_CONFIRM = "answer_confirm"
 RECORD_INTERRUPT = "record_interrupt"
 RECORD_ANSWER = "record_answer"
 PREPARE_AGENT = "prepare_agent"
@@ -117,6 +120,8 @@ class TurnOrder(Frozen):
     messages: tuple[str, ...] = ()
     answers: tuple[str, ...] = ()
     """Where the store keeps the answered interrupts."""
+    reminder: tuple[str, ...] = ()
+    """Messages the agent read in an earlier turn and has neither accepted nor declined, as it must."""
 
 
 class TurnResult(Frozen):
@@ -174,6 +179,40 @@ class ChannelOrder(Frozen):
 
     order: AgentOrder
     recipient: str
+
+
+class DeclineOrder(Frozen):
+    """Decline for ``order.agent`` what it did not decide: put the body of the reply, append its acceptance."""
+
+    order: AgentOrder
+    at: datetime
+    message_id: str
+    reply_id: str
+    reason: str
+
+
+class ConfirmOrder(Frozen):
+    """The user has decided on ``message_id`` of ``order.agent``; the store has the answered interrupt under ``body``.
+
+    Put the body of the reply from the user, append its acceptance.
+    """
+
+    order: AgentOrder
+    at: datetime
+    message_id: str
+    reply_id: str
+    body: str
+    decision: Literal["accept", "decline"]
+
+
+class ConfirmRaise(Frozen):
+    """Append the approval that asks the user to confirm ``message_id``, with the text of the message."""
+
+    order: AgentOrder
+    at: datetime
+    interrupt_id: str
+    title: str
+    message_id: str
 
 
 class InterruptRef(Frozen):

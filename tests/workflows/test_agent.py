@@ -156,9 +156,9 @@ async def test_a_message_to_an_agent_that_has_ended_comes_back(paths: Paths, tem
         await asyncio.sleep(0.5)
         ended.set()
         board = await team.until(lambda board: board.outcome == "completed")
-        assert told == ["Refused: bob has ended and reads no more messages."]
         (message,) = board.messages.values()
-        assert message.state is MessageState.REFUSED
+        assert told == [f"Accepted as {message.envelope.id}."]
+        assert (message.state, message.reason) == (MessageState.REFUSED, "bob has ended and reads no more messages")
 
 
 async def test_the_user_writes_to_an_agent(paths: Paths, temporal: Client) -> None:
