@@ -30,6 +30,7 @@ from app.workflows import steps
 from app.workflows.agent import AgentWorkflow
 from app.workflows.fleet import FleetWorkflow
 from app.workflows.removal import RemovalWorkflow
+from app.workflows.state import FleetRun
 
 __all__ = [
     "Control",
@@ -87,6 +88,7 @@ class Control:
             return running
         run = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
         start = _fleet_start(project, run, rehearse)
+        self._journal.put_body(steps.run_body_id(run), start)
         self._journal.append(_run_started(project, run, rehearse))
         try:
             await self._client.start_workflow(
@@ -268,12 +270,12 @@ async def _connect(info: EngineInfo) -> Client:
             await asyncio.sleep(0.2)
 
 
-def _fleet_start(project: Project, run: str, rehearse: str | None) -> steps.FleetStart:
+def _fleet_start(project: Project, run: str, rehearse: str | None) -> FleetRun:
     plans = tuple(
         steps.AgentPlan(id=agent.id, recipients=agent.direct_communication, indirect=agent.indirect_communication)
         for agent in project.fleet.agents
     )
-    return steps.FleetStart(
+    return FleetRun(
         fleet=project.fleet_id,
         run=run,
         project=project.name,
@@ -291,6 +293,7 @@ def _run_started(project: Project, run: str, rehearse: str | None) -> ev.RunStar
             description=agent.description,
             model=agent.model or "",
             recipients=agent.direct_communication,
+            indirect=agent.indirect_communication,
         )
         for agent in project.fleet.agents
     )
