@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
+import pytest
+
+from app.control import Letter
 from app.domain.envelope import MessageState
+from app.domain.errors import AgentEnded
 from app.domain.events import AgentStatus
 from tests.cli.conftest import AtWork, Desk
 from tests.team import Turn
@@ -92,3 +97,20 @@ async def test_a_changed_team(at_work: AtWork) -> None:
         done = await desk.type("reload", "--json")
         assert json.loads(done.stdout) == {"added": ["carol"], "removed": [], "changed": ["alice"]}
         await desk.team.until(lambda board: board.agents["carol"].state is AgentStatus.IDLE)
+
+
+async def test_the_agent_ends_meanwhile(at_work: AtWork) -> None:
+    async def busy(turn: Turn) -> None:
+        if turn.agent == "bob":
+            await asyncio.sleep(600)
+
+    async with at_work(busy) as desk:
+        await desk.team.start()
+        await desk.team.until(lambda board: board.agents["bob"].turn == 1)
+        waiting = asyncio.create_task(
+            desk.team.control.ask(desk.team.fleet, Letter("bob", "Are you there?", sync=True, timeout=20))
+        )
+        await desk.team.until(lambda board: bool(board.messages))
+        await desk.team.control.stop_agent(desk.team.fleet, "bob")
+        with pytest.raises(AgentEnded, match="bob ended before it had read m-"):
+            await waiting
