@@ -83,7 +83,7 @@ async def test_the_user_reads_and_replies(at_work: AtWork) -> None:
         assert (await desk.type("send", "alice", "Good", "--reply-to", "m-nothing")).complained(1, "no message")
         assert (await desk.type("send", "alice", "Good", "--reply-to", hers)).returncode == 0
         board = await desk.team.until(lambda board: board.messages[hers].state is MessageState.ANSWERED)
-        assert next(view for view in board.messages.values() if view.envelope.reply_to == hers)
+        assert any(view.envelope.reply_to == hers for view in board.messages.values())
 
 
 async def test_a_changed_team(at_work: AtWork) -> None:
