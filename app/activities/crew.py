@@ -23,7 +23,7 @@ from app.activities.workspaces import Workspaces
 from app.config import Paths, Project, load_project, load_rules, prepare_project
 from app.domain import events as ev
 from app.domain import prompts
-from app.domain.errors import SandboxError, SandboxLost
+from app.domain.errors import SandboxError, SandboxLost, SkerryError
 from app.domain.fleet import AgentSpec
 from app.domain.machines import Notice, SandboxRequest, unheard
 from app.domain.ports import AgentRuntime, Brief, Progress, Sandbox, SandboxHost
@@ -62,6 +62,8 @@ class Member:
     """Whether its machine, new, has yet to get the workspace."""
     clean: bool = False
     """Whether its machine was made new for it."""
+    reloaded: str = ""
+    """The reload of agents.yaml that its project is of."""
     ending: bool = False
     """Whether its turn is being ended: nothing that it waits for is of use any more."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -111,6 +113,8 @@ class Crew:
         """
         while self._is_paused(order):  # noqa: ASYNC110  # the end of a pause is a fact, and facts make no noise
             await asyncio.sleep(PAUSE_LOOK_SECONDS)
+        if self._is_outdated(order):
+            await self._let_go(member_key(order.fleet, order.agent))
         member = self._enlist(order)
         async with member.lock:
             await self._open_door(member)
@@ -217,10 +221,30 @@ class Crew:
             prepare_project(project)
             spec = project.fleet.agent(order.agent)
             memory = MemoryFile(project.memory_file(spec), self._memory, fleet=order.fleet, agent=order.agent)
-            member = Member(order, project, spec, self._make_runtime(spec.type), memory)
+            member = Member(order, project, spec, self._make_runtime(spec.type), memory, reloaded=self._reloaded(order))
             member.limits = LimitLog(lambda notice, count: self._note_limit(order, notice, count))
             self._members[key] = member
         return member
+
+    def _is_outdated(self, order: AgentOrder) -> bool:
+        """Whether the team was reloaded since: then the member is put together again, as after a crash.
+
+        Asked between turns only. What its machine is made of changes when that is started the next time.
+        """
+        member, newest = self._members.get(member_key(order.fleet, order.agent)), self._reloaded(order)
+        if member is None or member.reloaded == newest:
+            return False
+        try:
+            load_project(Path(order.project_file)).fleet.agent(order.agent)
+        except SkerryError as error:  # changed again since, or the agent is on its way out: the old one serves
+            log.warning("%s goes on as it was: %s", machine_name(order.fleet, order.agent), error)
+            member.reloaded = newest
+            return False
+        return True
+
+    def _reloaded(self, order: AgentOrder) -> str:
+        fact = self._journal.last("fleet_reloaded", fleet=order.fleet, run=order.run)
+        return "" if fact is None else fact.id
 
     async def _open_door(self, member: Member) -> None:
         order = member.order

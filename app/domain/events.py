@@ -68,6 +68,7 @@ class AgentDeclared(BaseModel):
     description: str = ""
     model: str = ""
     recipients: tuple[str, ...] = ()
+    indirect: Literal["ask", "deny", "allow"] = "ask"
 
 
 class RunStarted(Fact):

@@ -55,6 +55,25 @@ class Journal:
         with self._lock:
             return _last(self._db.conn, kind, fleet, run, agent)
 
+    def of_run(self, fleet: str, run: str, kinds: Sequence[str]) -> list[Event]:
+        """All facts of these kinds in a run, oldest first; those this version cannot read are left out."""
+        marks = ", ".join("?" for _ in kinds)
+        query = f"SELECT seq, json FROM events WHERE fleet=? AND run=? AND kind IN ({marks}) ORDER BY seq"  # noqa: S608
+        with self._lock:
+            rows = self._db.conn.execute(query, (fleet, run, *kinds)).fetchall()
+        return [fact for seq, text in rows if (fact := _known(seq, text)) is not None]
+
+    def last_number(self, prefix: str) -> int:
+        """The highest number N of a fact whose id is ``prefix/N``; 0 when there is none."""
+        # The unique index serves this: "0" is the character after "/".
+        query = (
+            "SELECT max(CAST(substr(id, ?) AS INTEGER)) FROM events WHERE id>? AND id<? AND substr(id, ?) NOT GLOB ?"
+        )
+        begin = len(prefix) + 2
+        with self._lock:
+            row = self._db.conn.execute(query, (begin, f"{prefix}/", f"{prefix}0", begin, "*[^0-9]*")).fetchone()
+        return int(row[0] or 0)
+
     def newest_runs(self) -> list[RunStarted]:
         """The beginning of each fleet's newest run. Raises JournalError when one cannot be read."""
         query = "SELECT json, max(seq) FROM events WHERE kind='run_started' GROUP BY fleet"

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.domain.envelope import USER, MessageRef
 from app.domain.events import AgentStatus
 from app.domain.interrupt import InterruptKind
-from app.workflows.steps import ActionOutcome, AgentOrder, AgentPlan, InterruptRef, TurnOrder
+from app.workflows.steps import ActionOutcome, AgentOrder, AgentPlan, FleetStart, InterruptRef, TurnOrder
 
 MAX_INBOX = 100
 """Unread messages an agent may have; one more is refused to the sender."""
@@ -254,3 +254,9 @@ class FleetSeed(BaseModel):
     number: int
     minds: dict[str, AgentState]
     ended: dict[str, AgentStatus] = Field(default_factory=dict)
+
+
+class FleetRun(FleetStart):
+    """Input of a fleet's workflow: its start (a plain ``FleetStart`` is read as one), and where it stood when lost."""
+
+    seed: FleetSeed | None = None

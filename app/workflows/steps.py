@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from temporalio.common import RetryPolicy
 
 from app.domain.envelope import MessageRef, MessageState
-from app.domain.events import Event
+from app.domain.events import AgentDeclared, Event
 from app.domain.interrupt import InterruptKind
 
 TASK_QUEUE = "skerry"
@@ -259,6 +259,8 @@ class ReloadOrder(Frozen):
 
     agents: tuple[AgentPlan, ...]
     changed: tuple[str, ...] = ()
+    declared: tuple[AgentDeclared, ...] = ()
+    """The same team as the journal tells of it."""
 
 
 class PlanOrder(Frozen):
@@ -314,6 +316,11 @@ def fleet_workflow_id(fleet: str) -> str:
 def agent_workflow_id(fleet: str, agent: str) -> str:
     """Readable id of an agent's workflow."""
     return f"agent/{fleet}/{agent}"
+
+
+def run_body_id(run: str) -> str:
+    """Where the store keeps the ``FleetStart`` of a run: it can be started again when Temporal has lost it."""
+    return f"run/{run}"
 
 
 def interrupt_body_id(interrupt_id: str) -> str:

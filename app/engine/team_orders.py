@@ -1,0 +1,41 @@
+"""A project's team as workflows and the journal carry it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from app.config import Project
+from app.domain.events import AgentDeclared
+from app.workflows.steps import AgentPlan, ReloadOrder
+
+
+def plans(declared: Sequence[AgentDeclared]) -> tuple[AgentPlan, ...]:
+    """What workflows must know of a team that is on record."""
+    return tuple(AgentPlan(id=item.id, recipients=item.recipients, indirect=item.indirect) for item in declared)
+
+
+def declared(project: Project) -> tuple[AgentDeclared, ...]:
+    """The team of a project as the journal tells of it."""
+    return tuple(
+        AgentDeclared(
+            id=agent.id,
+            type=agent.type,
+            description=agent.description,
+            model=agent.model or "",
+            recipients=agent.direct_communication,
+            indirect=agent.indirect_communication,
+        )
+        for agent in project.fleet.agents
+    )
+
+
+def reload_order(old: Project | None, new: Project) -> ReloadOrder:
+    """The order that makes a fleet at work the team of ``new``.
+
+    ``old`` is the project it works with, as far as that is known; it says whose entry, or whose provider, differs.
+    """
+    team = declared(new)
+    before = {} if old is None else {agent.id: (agent, old.fleet.provider_of(agent)) for agent in old.fleet.agents}
+    now = {agent.id: (agent, new.fleet.provider_of(agent)) for agent in new.fleet.agents}
+    changed = tuple(agent for agent, entry in now.items() if agent in before and before[agent] != entry)
+    return ReloadOrder(agents=plans(team), changed=changed, declared=team)
