@@ -90,8 +90,9 @@ class Expiry:
 
 
 def _keeper(row: MessageRow) -> str:
-    """Whose workflow has the message: the recipient's, or the sender's while the user has to decide on it."""
-    return row.sender if row.state is MessageState.HELD else row.recipient
+    """Whose workflow has the message: the recipient's, or the sender's while the user has to decide."""
+    decided_by_user = row.state is MessageState.HELD or (row.recipient == USER and row.kind == "confirm")
+    return row.sender if decided_by_user else row.recipient
 
 
 @asynccontextmanager

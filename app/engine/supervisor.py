@@ -20,8 +20,8 @@ from app.activities.tool_calls import ToolCalls
 from app.config import Paths
 from app.domain import events as ev
 from app.domain.ports import AgentRuntime, SandboxHost
-from app.engine.instance import EngineInfo, InstanceLock, write_ready
 from app.engine.expiry import expiring
+from app.engine.instance import EngineInfo, InstanceLock, write_ready
 from app.engine.reconcile import reconcile
 from app.engine.reseed import reseed
 from app.engine.temporal_server import TemporalServer, server_version, temporal_binary
