@@ -20,6 +20,7 @@ from temporalio.worker import Replayer
 
 from app.activities.agent_steps import AgentSteps
 from app.activities.crew import Crew, Roster, member_key
+from app.activities.mail_room import MailRoom
 from app.activities.tool_calls import ToolCalls
 from app.config import Paths, Project, load_project
 from app.control import Control, read_board
@@ -74,6 +75,8 @@ class Team:
     turns: list[Turn] = field(default_factory=list)
     replay: bool = True
     """Whether the histories it makes are replayed at the end."""
+    block_seconds: float = 45.0
+    """How long one tool call may wait."""
 
     async def __aenter__(self) -> Team:
         folder = self.paths.state / "project"
@@ -83,11 +86,14 @@ class Team:
         self.stack = AsyncExitStack()
         self.journal = Journal(self.paths.journal_db)
         self.roster: Roster = {}
-        self.calls = ToolCalls(self.roster, self.journal, self.client)
+        self.mail = MailRoom.open(self.journal, self.paths)
+        self.calls = ToolCalls(self.roster, self.mail, self.client, block_seconds=self.block_seconds)
         self.gateway = Gateway(self.calls.handle, lambda usage: None)
         memory = open_database(self.paths.journal_db)
         self.stack.callback(memory.close)
         self.stack.callback(self.journal.close)
+        self.stack.callback(self.mail.close)
+        self.stack.push_async_callback(self.calls.close)
         self.stack.push_async_callback(self.gateway.stop)
         self.crew = Crew(
             self.roster,
@@ -99,7 +105,7 @@ class Team:
             make_runtime=lambda kind: ScriptedRuntime(self._play),
         )
         self.stack.push_async_callback(self.crew.close)
-        await self.stack.enter_async_context(make_worker(self.client, AgentSteps(self.crew, self.journal)))
+        await self.stack.enter_async_context(make_worker(self.client, AgentSteps(self.crew, self.mail)))
         self.control = Control(self.paths, self.client, EngineInfo(0, "test", "", "", ""))
         self.stack.push_async_callback(self.control.close)
         return self

@@ -4,37 +4,44 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from temporalio import activity
 
+from app.activities.arrivals import turn_topic
 from app.activities.confirmations import ConfirmationSteps
 from app.activities.crew import Crew, Member
 from app.activities.failures import told_to_temporal
 from app.activities.heartbeat import beating
 from app.activities.machine_steps import MachineSteps, prepared
+from app.activities.mail_room import MailRoom
 from app.activities.observer import TurnRecorder
+from app.config.approvals import open_channel
 from app.domain import events as ev
 from app.domain import prompts
 from app.domain.envelope import USER, Envelope, MessageState
-from app.domain.errors import SandboxError
+from app.domain.errors import ConfigError, SandboxError
 from app.domain.interrupt import Interrupt, InterruptState
 from app.domain.ports import TurnOutcome, TurnRequest
-from app.store.journal import Journal
 from app.workflows import steps
 
 CANCEL_GRACE_SECONDS = 10.0
+log = logging.getLogger(__name__)
 
 
 class AgentSteps:
     """What ``workflows.steps`` names, done."""
 
-    def __init__(self, crew: Crew, journal: Journal) -> None:
+    def __init__(self, crew: Crew, mail: MailRoom) -> None:
         self._crew = crew
-        self._journal = journal
+        self._mail = mail
+        self._journal = mail.journal
 
     def all(self) -> Sequence[Callable[..., Any]]:
         """The activities, for a worker."""
@@ -75,7 +82,13 @@ class AgentSteps:
 
     @activity.defn(name=steps.OPEN_CHANNEL)
     async def open_channel(self, order: steps.ChannelOrder) -> None:
-        """Write the channel into approvals.yaml (minimal: not yet)."""
+        """Write the channel into approvals.yaml: the next run has it, too."""
+        root = Path(order.order.project_file).parent
+        try:
+            await asyncio.to_thread(open_channel, root, order.order.agent, order.recipient)
+        except ConfigError:
+            # This run has it all the same; the user is asked again in the next one.
+            log.warning("the channel from %s to %s is not kept", order.order.agent, order.recipient, exc_info=True)
 
     @activity.defn(name=steps.RECORD_INTERRUPT)
     async def record_interrupt(self, order: steps.InterruptRecord) -> None:
@@ -138,7 +151,10 @@ class AgentSteps:
 
     @activity.defn(name=steps.RELEASE_AGENT)
     async def release_agent(self, release: steps.ReleaseOrder) -> None:
-        """End the program, power the machine off."""
+        """End the program, power the machine off; it waits for nobody any more."""
+        order = release.order
+        self._mail.arrivals.rouse(turn_topic(order.fleet, order.agent))
+        self._mail.postbox.end_waits(order.fleet, order.run, order.agent)
         async with told_to_temporal(), beating():
             await self._crew.release(release.order)
 
@@ -146,18 +162,13 @@ class AgentSteps:
         if member.sandbox is None:
             raise SandboxError(f"{turn.order.agent} has no machine", operation="run a turn")
         attempt = activity.info().attempt
-        prompt, begun = self._begin(member, turn, attempt)
+        request = await self._begin(member, turn, attempt)
         recorder = TurnRecorder(self._journal, turn, attempt=attempt, output_limit=int(member.spec.limits.output))
-        request = TurnRequest(
-            turn=turn.turn,
-            prompt=prompt,
-            session=self._session(turn.order),
-            resume=begun,
-        )
         began = time.monotonic()
+        member.ending = False
         running = asyncio.create_task(member.runtime.run_turn(member.sandbox, request, recorder))
         try:
-            outcome = await _until_done_or_cancelled(running, member)
+            outcome = await _until_done_or_cancelled(running, partial(self._cancel, member))
         except asyncio.CancelledError:
             if not activity.is_worker_shutdown():
                 recorder.flush()
@@ -166,31 +177,55 @@ class AgentSteps:
             raise
         recorder.mark_read()
         recorder.flush()
+        self._end_waits(member)
         self._end(turn, outcome, time.monotonic() - began)
         return outcome
 
-    def _begin(self, member: Member, turn: steps.TurnOrder, attempt: int) -> tuple[str, bool]:
-        """The prompt, and whether an earlier try had begun; puts the begin on record."""
-        started_id = f"{turn.order.run}/{turn.order.agent}/t{turn.turn}/started"
-        begun = self._journal.has(started_id)
-        prompt = self._prompt(member, turn)
-        if begun:
-            name = f"t{turn.turn}/resumed/{attempt}"
-            self._journal.append(ev.TurnResumed(**_named(turn.order, name), turn=turn.turn, attempt=attempt))
-        else:
-            named = _named(turn.order, f"t{turn.turn}/started")
-            self._journal.append(ev.TurnStarted(**named, turn=turn.turn, cause=turn.cause, prompt=prompt))
-        return prompt, begun
+    async def _cancel(self, member: Member) -> None:
+        """Tool calls that wait are answered first: the program could not stop before."""
+        self._end_waits(member)
+        await member.runtime.cancel_turn()
 
-    def _prompt(self, member: Member, turn: steps.TurnOrder) -> str:
+    def _end_waits(self, member: Member) -> None:
+        order, member.ending = member.order, True
+        self._mail.arrivals.rouse(turn_topic(order.fleet, order.agent))
+        self._mail.postbox.end_waits(order.fleet, order.run, order.agent)
+
+    async def _begin(self, member: Member, turn: steps.TurnOrder, attempt: int) -> TurnRequest:
+        """What the program is asked, and whether an earlier try had begun; puts the begin on record."""
+        order = turn.order
+        begun = self._journal.has(f"{order.run}/{order.agent}/t{turn.turn}/started")
+        prompt = await self._prompt(member, turn)
+        if begun:
+            known = self._journal.last("turn_started", fleet=order.fleet, run=order.run, agent=order.agent)
+            # Word for word: the program is looked at for whether this prompt has arrived.
+            prompt = known.prompt if isinstance(known, ev.TurnStarted) and known.turn == turn.turn else prompt
+            name = f"t{turn.turn}/resumed/{attempt}"
+            self._journal.append(ev.TurnResumed(**_named(order, name), turn=turn.turn, attempt=attempt))
+        else:
+            self._journal.append(
+                ev.TurnStarted(
+                    **_named(order, f"t{turn.turn}/started"),
+                    turn=turn.turn,
+                    cause=turn.cause,
+                    prompt=prompt,
+                    messages=turn.messages,
+                    answers=turn.answers,
+                )
+            )
+        return TurnRequest(turn=turn.turn, prompt=prompt, session=self._session(order), resume=begun)
+
+    async def _prompt(self, member: Member, turn: steps.TurnOrder) -> str:
         parts: list[str] = []
         if turn.cause == "start":
             parts.append(prompts.first_prompt(member.spec, member.memory.read()))
         if turn.cause == "instructions":
             parts.append(prompts.STARTED_AGAIN)
+        if turn.reminder:
+            parts.append(prompts.reminder(turn.reminder))
         parts += [prompts.answer_block(self._journal.body(item, Interrupt)) for item in turn.answers]
-        parts += [prompts.message_block(self._journal.body(item, Envelope)) for item in turn.messages]
-        return "\n\n".join(parts)
+        parts += await self._mail.texts(member.sandbox, self._mail.envelopes(turn.messages))
+        return "\n\n".join(parts) or prompts.ALL_READ
 
     def _session(self, order: steps.AgentOrder) -> str | None:
         fact = self._journal.last("session_opened", fleet=order.fleet, run=order.run, agent=order.agent)
@@ -209,14 +244,16 @@ class AgentSteps:
         self._journal.append(fact)
 
 
-async def _until_done_or_cancelled(running: asyncio.Task[TurnOutcome], member: Member) -> TurnOutcome:
+async def _until_done_or_cancelled(
+    running: asyncio.Task[TurnOutcome], cancel: Callable[[], Awaitable[None]]
+) -> TurnOutcome:
     """The turn's outcome; when the activity is cancelled, the agent is asked to stop before we let go of it."""
     try:
         return await asyncio.shield(running)
     except asyncio.CancelledError:
         # When the engine goes, the program in the machine goes on; the next engine takes the turn up again.
         if not activity.is_worker_shutdown():
-            await member.runtime.cancel_turn()
+            await cancel()
             await asyncio.wait([running], timeout=CANCEL_GRACE_SECONDS)
         running.cancel()
         with contextlib.suppress(Exception, asyncio.CancelledError):

@@ -64,6 +64,8 @@ class Member:
     """Whether its machine was made new for it."""
     reloaded: str = ""
     """The reload of agents.yaml that its project is of."""
+    ending: bool = False
+    """Whether its turn is being ended: nothing that it waits for is of use any more."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 

@@ -96,6 +96,11 @@ class Paths:
         return self.state / "transcripts"
 
     @property
+    def attachments(self) -> Path:
+        """Folder of the files that travel with messages, named by the hash of their content."""
+        return self.state / "attachments"
+
+    @property
     def machines(self) -> Path:
         """Folder with one folder per virtual machine: its disk and serial log."""
         return self.state / "machines"

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.config.approvals import with_approvals
 from app.config.validation import validate_fleet, validate_rules
 from app.domain.errors import ConfigError
 from app.domain.fleet import AgentSpec, Fleet
@@ -79,7 +80,7 @@ def find_project_file(place: Path) -> Path:
 
 
 def load_project(place: Path) -> Project:
-    """The project in ``place`` (a folder, or its file). Nothing is written.
+    """The project in ``place`` (a folder, or its file), with the channels of its approvals.yaml. Nothing is written.
 
     Raises ProjectInvalid with all complaints, or ConfigError when there is no file to read.
     """
@@ -90,7 +91,7 @@ def load_project(place: Path) -> Project:
         raise ConfigError(f"cannot read {file}: {error.strerror}", operation="read the project") from error
     fleet = parse_fleet(raw, file)
     root = file.parent.resolve()
-    return Project(root=root, fleet=fleet, file=root / file.name)
+    return Project(root=root, fleet=with_approvals(fleet, root), file=root / file.name)
 
 
 def parse_fleet(raw: bytes, file: Path) -> Fleet:

@@ -9,6 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.domain.errors import ActionRefused
 
+MIN_WAIT_SECONDS = 5
+DEFAULT_WAIT_SECONDS = 600
+MAX_WAIT_SECONDS = 3600
+MAX_EXPIRY_SECONDS = 30 * 24 * 3600
+
 
 class Action(BaseModel):
     """Base of all actions. The class docstring is the help text the model reads."""
@@ -48,12 +53,38 @@ class MemorySearch(Action):
 
 
 class SendMessage(Action):
-    """Send a message to another agent or to 'user'. Returns at once; the recipient reads it in its next turn."""
+    """Send a message to another agent or to 'user'.
+
+    async returns at once and the recipient reads it in its next turn; sync waits and returns the reply.
+    """
 
     name: ClassVar[str] = "send_message"
     recipient: str = Field(description="The agent's id, or 'user'.")
     subject: str = Field(default="", description="One line.")
     body: str = Field(description="The message.", min_length=1)
+    kind: Literal["message", "confirm"] = Field(
+        default="message",
+        description="confirm: the recipient must accept or decline before it goes on; you wait for that unless "
+        "mode is async.",
+    )
+    mode: Literal["async", "sync"] | None = Field(
+        default=None, description="async (the default) or sync: wait for what wait_for says."
+    )
+    wait_for: Literal["reply", "ack"] = Field(
+        default="reply", description="For sync. reply: until it is answered; ack: until it is read."
+    )
+    timeout_seconds: int = Field(
+        default=DEFAULT_WAIT_SECONDS,
+        ge=MIN_WAIT_SECONDS,
+        le=MAX_WAIT_SECONDS,
+        description="For sync: what nobody has read by then expires.",
+    )
+    expires_after_seconds: int | None = Field(
+        default=None, ge=1, le=MAX_EXPIRY_SECONDS, description="For async, optional: expires if not read by then."
+    )
+    attachments: tuple[str, ...] = Field(
+        default=(), description="Optional: paths of files of your /workspace to send along; at most 8, 1 MiB each."
+    )
     idempotency_key: str = Field(default="", description="Optional: the same key is never delivered twice.")
 
 
@@ -63,13 +94,38 @@ class Reply(Action):
     name: ClassVar[str] = "reply"
     message_id: str = Field(description="The id of the message you reply to.")
     body: str = Field(description="The reply.", min_length=1)
+    attachments: tuple[str, ...] = Field(
+        default=(), description="Optional: paths of files of your /workspace to send along; at most 8, 1 MiB each."
+    )
     idempotency_key: str = Field(default="", description="Optional: the same key is never delivered twice.")
+
+
+class AwaitReply(Action):
+    """Wait for the reply to a message you have sent. When it says 'pending', call it again or go on without."""
+
+    name: ClassVar[str] = "await_reply"
+    message_id: str = Field(description="The id of your message.")
+    timeout_seconds: int = Field(
+        default=DEFAULT_WAIT_SECONDS, ge=MIN_WAIT_SECONDS, le=MAX_WAIT_SECONDS, description="How long to wait."
+    )
+
+
+class Confirm(Action):
+    """Accept or decline what a message asks you to confirm. You can do little else before you have decided."""
+
+    name: ClassVar[str] = "confirm"
+    message_id: str = Field(description="The id of the message that asks.")
+    decision: Literal["accept", "decline"] = Field(description="Your decision.")
+    reason: str = Field(default="", description="Why; needed to decline.")
 
 
 class ReadInbox(Action):
     """Read the messages that came in since you last looked."""
 
     name: ClassVar[str] = "read_inbox"
+    wait_seconds: int = Field(
+        default=0, ge=0, le=45, description="Wait so long for a message when there is none; returns when one comes."
+    )
 
 
 class AskUser(Action):
@@ -113,6 +169,8 @@ AnyAction = (
     | MemorySearch
     | SendMessage
     | Reply
+    | AwaitReply
+    | Confirm
     | ReadInbox
     | AskUser
     | RequestDebug
@@ -127,6 +185,8 @@ ACTIONS: tuple[type[AnyAction], ...] = (
     MemorySearch,
     SendMessage,
     Reply,
+    AwaitReply,
+    Confirm,
     ReadInbox,
     AskUser,
     RequestDebug,
@@ -141,6 +201,8 @@ ActionName = Literal[
     "memory_search",
     "send_message",
     "reply",
+    "await_reply",
+    "confirm",
     "read_inbox",
     "ask_user",
     "request_debug",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from app.domain.attachments import inbox_folder
 from app.domain.envelope import USER, Envelope
 from app.domain.fleet import AgentSpec, Fleet
 from app.domain.interrupt import Interrupt
@@ -13,8 +14,10 @@ _HOUSE = """\
 
 - Your machine is your own virtual machine without a network. Work in `/workspace`; nobody else sees its files.
 - You reach others only through the tools of the MCP server `skerry`: `send_message`, `reply`, `read_inbox`.
-  What another agent must see, a file's text for instance, goes into the message.
+  What another agent must see goes into the message, files as its `attachments`.
+- `send_message` returns at once; with mode `sync` it waits for the reply. When that says `pending`, call `await_reply`.
 - Messages to you stand at the start of a prompt, each under a line `Message <id> from <sender>`.
+- When a message asks you to confirm, call `confirm` before anything else: accept, or decline with the reason.
 - Keep notes with `memory_append`: decisions, open ends, what you would tell your successor.
 - When a decision is not yours, call `ask_user`; when you are stuck, `request_debug`. Then end your turn: the answer is
   your next prompt.
@@ -56,10 +59,39 @@ STARTED_AGAIN = (
 )
 
 
-def message_block(envelope: Envelope) -> str:
-    """A message as the agent reads it."""
+ALL_READ = "You have read what came in already. Go on with your task, or end your turn."
+
+
+def message_block(envelope: Envelope, *, trouble: str = "") -> str:
+    """A message as the agent reads it. ``trouble``: why its files are not in the agent's machine."""
     subject = f" — {envelope.subject}" if envelope.subject else ""
-    return f"Message {envelope.id} from {envelope.sender}{subject}\n\n{envelope.body}"
+    parts = [f"Message {envelope.id} from {envelope.sender}{subject}", envelope.body]
+    decision = envelope.data.get("decision")
+    if isinstance(decision, str):
+        parts.insert(1, f"Decision on {envelope.reply_to}: {decision}")
+    if envelope.attachments:
+        parts.append(_attached(envelope, trouble))
+    if envelope.kind == "confirm":
+        parts.append(
+            f"{envelope.sender} waits for your decision. Call confirm(message_id={envelope.id!r}, decision='accept' or "
+            "'decline', reason=…) before anything else."
+        )
+    return "\n\n".join(parts)
+
+
+def _attached(envelope: Envelope, trouble: str) -> str:
+    if trouble:
+        names = ", ".join(item.name for item in envelope.attachments)
+        return f"Its attachments ({names}) could not be put into your machine: {trouble}. Ask for them again."
+    folder = inbox_folder(envelope.id)
+    lines = [f"- {folder}/{item.name} ({item.size} bytes)" for item in envelope.attachments]
+    return "\n".join(["Attached:", *lines])
+
+
+def reminder(message_ids: Sequence[str]) -> str:
+    """What an agent is told that has ended its turn without a decision it owes."""
+    ids = ", ".join(message_ids)
+    return f"You have not decided yet on {ids}. Call confirm for each first: accept, or decline with the reason."
 
 
 def messages_prompt(envelopes: Sequence[Envelope]) -> str:

@@ -16,6 +16,7 @@ from temporalio.client import Client
 from app import __version__
 from app.activities.agent_steps import AgentSteps
 from app.activities.crew import Crew, Roster
+from app.activities.mail_room import MailRoom
 from app.activities.tool_calls import ToolCalls
 from app.config import Paths
 from app.domain import events as ev
@@ -32,7 +33,6 @@ from app.gateway.door import ModelUsage
 from app.gateway.server import Gateway
 from app.store.database import open_database
 from app.store.journal import Journal
-from app.store.postbox import Postbox
 from app.store.usage import UsageTable
 
 log = logging.getLogger(__name__)
@@ -60,14 +60,14 @@ class Engine:
             async with contextlib.AsyncExitStack() as stack:
                 journal = Journal(self._paths.journal_db)
                 stack.callback(journal.close)
-                postbox = Postbox(self._paths.journal_db)
-                stack.callback(postbox.close)
                 server, client = await stack.enter_async_context(self._temporal())
-                await reseed(journal, postbox, client)
-                crew = await stack.enter_async_context(self._crew(journal, client))
-                worker = make_worker(client, AgentSteps(crew, journal))
+                mail = MailRoom.open(journal, self._paths)
+                stack.callback(mail.close)
+                await reseed(journal, mail.postbox, client)
+                crew = await stack.enter_async_context(self._crew(mail, client))
+                worker = make_worker(client, AgentSteps(crew, mail))
                 await stack.enter_async_context(worker)
-                await stack.enter_async_context(expiring(journal, postbox, client))
+                await stack.enter_async_context(expiring(journal, mail.postbox, client))
                 await stack.enter_async_context(TerminalServer(self._paths.terminals, crew.terminal))
                 await stack.enter_async_context(self._announced(journal, server))
                 await self._stopping.wait()
@@ -84,10 +84,11 @@ class Engine:
             await server.stop()
 
     @asynccontextmanager
-    async def _crew(self, journal: Journal, client: Client) -> AsyncIterator[Crew]:
+    async def _crew(self, mail: MailRoom, client: Client) -> AsyncIterator[Crew]:
+        journal = mail.journal
         host = self._make_host(self._paths)
         roster: Roster = {}
-        calls = ToolCalls(roster, journal, client)
+        calls = ToolCalls(roster, mail, client)
         gateway = Gateway(calls.handle, lambda usage: journal.append(_model_called(usage)))
         memory = open_database(self._paths.journal_db)
         usage = UsageTable(self._paths.journal_db)
@@ -107,6 +108,7 @@ class Engine:
                 yield crew
         finally:
             await crew.close()
+            await calls.close()
             await gateway.stop()
             await host.close()
             memory.close()

@@ -38,6 +38,7 @@ async def clone_into(sandbox: Sandbox, repository: AgentRepository, agent: str) 
         f"git -c pack.threads=1 fetch --quiet {_SEED} refs/skerry/base",
         "git reset --quiet --hard FETCH_HEAD",
         f"rm -f .git/FETCH_HEAD {_SEED}",
+        "mkdir -p .git/info && echo /.inbox/ >> .git/info/exclude",
     ]
     result = await sandbox.run(" && ".join(commands), timeout=_CLONE_SECONDS)
     if result.exit_status != 0:

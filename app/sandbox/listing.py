@@ -10,8 +10,8 @@ from app.domain.errors import SandboxError
 from app.sandbox.refusals import Refusals
 from app.sandbox.tree import Parts, Refused, safe_parts, safe_target
 
-FIND = r"find . -mindepth 1 -name .git -prune -o -printf '%y %s %T@ %m\0%p\0%l\0'"
-"""Run in the workspace; git's own files stay in the machine."""
+FIND = r"find . -mindepth 1 \( -name .git -o -path ./.inbox \) -prune -o -printf '%y %s %T@ %m\0%p\0%l\0'"
+"""Run in the workspace; git's own files stay in the machine, and so does what messages brought."""
 
 _STAT = re.compile(rb"([a-zA-Z?]) (\d{1,15}) (-?\d{1,12})\.(\d{9})\d* ([0-7]{1,5})")
 _STAT_BYTES = 64

@@ -67,6 +67,8 @@ class Postbox:
 
     def __init__(self, path: Path) -> None:
         self._db = open_database(path)
+        # Only waits are written here; those of an engine that lost its power are over anyhow.
+        self._db.conn.execute("PRAGMA synchronous=NORMAL")
         self._lock = threading.Lock()
 
     def find(self, message_id: str) -> MessageRow | None:

@@ -114,20 +114,14 @@ class AgentWorkflow:
         # A new machine under an agent that had turns: its conversation went with the old one.
         self._state.anew = isinstance(prepared, steps.Prepared) and prepared.clean and self._state.turn > 0
         if self._state.anew:
-            self._forget_turn(self._state.resuming)
+            self._state.put_back(self._state.resuming)
 
     async def _make_clean(self) -> None:
         await self._move(AgentStatus.STARTING, "gets a clean machine, as you asked")
         await self._work.do(steps.RESET_MACHINE, self._order, steps.Prepared, steps.PREPARE_TIMEOUT)
         state = self._state
         state.reset, state.anew, state.finish = False, True, ""
-        self._forget_turn(state.resuming)
-
-    def _forget_turn(self, turn: steps.TurnOrder | None) -> None:
-        """The conversation in which this turn went on is gone: what was in it comes with the next."""
-        if turn is not None:
-            self._state.put_back(turn)
-        self._state.resuming = None
+        state.put_back(state.resuming)
 
     async def _rest(self) -> None:
         await self._move(*self._state.waiting_for())
@@ -147,7 +141,14 @@ class AgentWorkflow:
         state.doing = why(turn, state)
         await self._move(AgentStatus.RUNNING, state.doing)
         self._hold.turning = True
-        result = await self._work.do(steps.RUN_TURN, turn, steps.TurnResult, steps.TURN_TIMEOUT, until_reset=True)
+        result = await self._work.do(
+            steps.RUN_TURN,
+            turn,
+            steps.TurnResult,
+            steps.TURN_TIMEOUT,
+            until_reset=True,
+            summary=f"turn {turn.turn}: {state.doing}",
+        )
         self._hold.turning = False
         if state.stop:
             return
@@ -159,13 +160,16 @@ class AgentWorkflow:
         if state.pause == "now":
             await self._hold.stand_still()
         mirror = steps.MirrorOrder(order=self._order, turn=state.turn)
-        await self._work.do(steps.MIRROR_WORKSPACE, mirror, None, steps.MIRROR_TIMEOUT)
+        summary = f"files of turn {state.turn}"
+        await self._work.do(steps.MIRROR_WORKSPACE, mirror, None, steps.MIRROR_TIMEOUT, summary=summary)
 
     def _next_turn(self) -> steps.TurnOrder:
         """The turn that a lost Temporal had under way, else a new one."""
-        resuming, self._state.resuming = self._state.resuming, None
+        state = self._state
+        resuming, state.resuming = state.resuming, None
         if resuming is None:
-            return self._state.begin_turn(self._order)
+            return state.begin_turn(self._order)
+        state.turn = resuming.turn
         return resuming.model_copy(update={"order": self._order})
 
     async def _begin_anew(self) -> None:

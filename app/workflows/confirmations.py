@@ -39,9 +39,9 @@ class Confirmations:
         """After a turn: decline what the agent was reminded of often enough."""
         for message_id in [item for item in self._state.confirms if self._state.reminders.get(item, 0) >= REMINDERS]:
             message = self._state.received.get(message_id)
+            self._state.decided(message_id)
             if message is not None:
                 await self._decline(message)
-            self._state.decided(message_id)
 
     async def _decline(self, message: MessageRef) -> None:
         reply = self._reply(message)
@@ -53,8 +53,7 @@ class Confirmations:
             reason=_NEVER_DECIDED.format(self._order.agent),
         )
         await self._facts.local(steps.DECLINE_CONFIRM, order)
-        if message.id in self._state.confirms:
-            self._state.outbox.append(reply)
+        self._state.outbox.append(reply)
 
     def ask_user(self, message: MessageRef) -> None:
         """Make an approval of a message that asks the user to confirm; the pump puts it on record."""

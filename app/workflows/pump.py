@@ -104,6 +104,7 @@ class Pump:
             # Should the engine have died before the acceptance was on record, it is now.
             await self._facts.message(message.id, MessageState.ACCEPTED)
             await self._facts.record(self._facts.moved(message.id, MessageState.REFUSED, reason))
+            self._state.waits.pop(message.id, None)
 
 
 async def tell(fleet: str, agent: str, signal: str, arguments: list[object]) -> bool:

@@ -168,16 +168,18 @@ class AgentState(BaseModel):
             order=order, turn=self.turn, cause=cause, messages=messages, answers=answers, reminder=reminder
         )
 
-    def put_back(self, turn: TurnOrder) -> None:
+    def put_back(self, turn: TurnOrder | None) -> None:
         """Undo what ``turn`` took out of the inbox, as nobody will remember that turn.
 
         Messages of earlier turns that wait for a decision come again as well: their text is forgotten with the rest.
         """
-        again = [item for item in (*self.confirms, *turn.messages) if item in self.received]
+        messages, answers = (turn.messages, turn.answers) if turn is not None else ((), ())
+        again = [item for item in (*self.confirms, *messages) if item in self.received]
         self.inbox[:0] = [self.received[item] for item in dict.fromkeys(again)]
         self.confirms.clear()
         self.reminders.clear()
-        self.answers[:0] = turn.answers
+        self.answers[:0] = answers
+        self.resuming = None
 
     def settle(self, interrupt_id: str) -> InterruptRef:
         """Close an open interrupt; the agent is told of it unless nobody asked anything."""

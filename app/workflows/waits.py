@@ -61,7 +61,7 @@ class Waits:
         self._state.waits.clear()
         for recipient in dict.fromkeys(message.recipient for message in waits if message.recipient != USER):
             ids = [message.id for message in waits if message.recipient == recipient]
-            words = f"{self._order.agent} was stopped: {reason}" if reason else f"{self._order.agent} has ended"
+            words = f"its sender has ended: {reason}" if reason else "its sender has ended"
             try:
                 await tell(self._order.fleet, recipient, "withdraw", [ids, words])
             except ApplicationError:
@@ -90,4 +90,5 @@ def awaited(message: MessageRef) -> str:
     what = message.subject or message.id
     if message.awaits == "ack":
         return f"{'you' if message.recipient == USER else message.recipient} to read: {what}"
-    return f"{'your' if message.recipient == USER else message.recipient + chr(39) + 's'} reply to: {what}"
+    whose = "your" if message.recipient == USER else f"{message.recipient}'s"
+    return f"{whose} reply to: {what}"

@@ -10,7 +10,7 @@ from app.domain.errors import ActionRefused
 
 def test_every_tool_has_help_and_a_plain_schema() -> None:
     names = [action.name for action in actions.ACTIONS]
-    assert len(set(names)) == len(names) == 11
+    assert len(set(names)) == len(names) == 13
     for action in actions.ACTIONS:
         text = json.dumps(actions.schema(action))
         assert len(actions.help_text(action)) > 20

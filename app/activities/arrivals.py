@@ -1,0 +1,94 @@
+"""Waiting for facts within the engine: who waits is woken by the append itself, nobody looks every so often."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Iterator, Sequence
+
+from app.domain import events as ev
+from app.domain.envelope import MessageState
+from app.domain.events import Event
+
+
+def inbox_topic(fleet: str, agent: str) -> str:
+    """What is told when something comes in for an agent."""
+    return f"inbox/{fleet}/{agent}"
+
+
+def turn_topic(fleet: str, agent: str) -> str:
+    """What is told when an agent's turn ends, however it does."""
+    return f"turn/{fleet}/{agent}"
+
+
+class Watch:
+    """One who waits. Look at the state first, then wait for ``news``: what came before the look is in what it saw."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._event = asyncio.Event()
+
+    def rouse(self) -> None:
+        """There is news; from any thread."""
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            self._loop.call_soon_threadsafe(self._event.set)
+
+    async def news(self, seconds: float) -> bool:
+        """Wait for news; false when ``seconds`` have passed without. News is told once."""
+        try:
+            await asyncio.wait_for(self._event.wait(), max(0.0, seconds))
+        except TimeoutError:
+            return False
+        self._event.clear()
+        return True
+
+
+class Arrivals:
+    """Hears every batch of facts (``Journal.listen``) and rouses those who wait for what is in it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._watches: dict[str, list[Watch]] = {}
+
+    def hear(self, events: Sequence[Event]) -> None:
+        """Facts were appended; called in the thread that did."""
+        if self._watches:
+            self.rouse(*(topic for event in events for topic in _topics(event)))
+
+    def rouse(self, *topics: str) -> None:
+        """Have those who wait for any of ``topics`` look again."""
+        with self._lock:
+            roused = {watch for topic in topics for watch in self._watches.get(topic, ())}
+        for watch in roused:
+            watch.rouse()
+
+    @contextlib.contextmanager
+    def watch(self, *topics: str) -> Iterator[Watch]:
+        """News of ``topics``: message ids, ``inbox_topic`` and ``turn_topic``."""
+        watch = Watch()
+        with self._lock:
+            for topic in topics:
+                self._watches.setdefault(topic, []).append(watch)
+        try:
+            yield watch
+        finally:
+            with self._lock:
+                for topic in topics:
+                    self._watches[topic].remove(watch)
+                    if not self._watches[topic]:
+                        del self._watches[topic]
+
+
+def _topics(event: Event) -> tuple[str, ...]:
+    match event:
+        case ev.MessageAccepted(envelope=envelope):
+            return envelope.id, envelope.reply_to or "", inbox_topic(event.fleet, envelope.recipient)
+        case ev.MessageMoved(state=MessageState.DELIVERED):
+            return event.message_id, inbox_topic(event.fleet, event.agent)
+        case ev.MessageMoved():
+            return (event.message_id,)
+        case ev.AgentMoved() | ev.TurnEnded():
+            return (turn_topic(event.fleet, event.agent),)
+        case _:
+            return ()
