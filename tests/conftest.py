@@ -93,9 +93,8 @@ def temporal_address() -> Iterator[str]:
             runner.run(server.stop())
 
 
-@pytest.fixture
-async def temporal(temporal_address: str) -> Client:
-    """A client of a Temporal namespace that is this test's alone: no worker of another test takes its work."""
+async def new_namespace(temporal_address: str) -> Client:
+    """A client of a Temporal namespace that nobody else uses."""
     operator = await Client.connect(temporal_address)
     namespace = f"test-{os.urandom(4).hex()}"
     request = RegisterNamespaceRequest(
@@ -105,6 +104,18 @@ async def temporal(temporal_address: str) -> Client:
     client = await Client.connect(temporal_address, namespace=namespace, data_converter=pydantic_data_converter)
     await register_search_attributes(client)
     return client
+
+
+@pytest.fixture
+async def temporal(temporal_address: str) -> Client:
+    """A client of a Temporal namespace that is this test's alone: no worker of another test takes its work."""
+    return await new_namespace(temporal_address)
+
+
+@pytest.fixture
+async def other_temporal(temporal_address: str) -> Client:
+    """Another one: as if Temporal's database had been deleted."""
+    return await new_namespace(temporal_address)
 
 
 @pytest.fixture

@@ -40,8 +40,9 @@ class Expiry:
         while True:
             try:
                 await self.look(datetime.now(UTC))
-            except (RPCError, JournalError) as error:
-                log.warning("messages whose time is up are looked at later: %s", error)
+            except Exception as error:  # Temporal is away, the disk is full: whatever it is may pass
+                known = isinstance(error, RPCError | JournalError)
+                log.warning("messages whose time is up are looked at later: %s", error, exc_info=not known)
             await asyncio.sleep(LOOK_SECONDS)
 
     async def look(self, now: datetime) -> None:
@@ -90,8 +91,9 @@ class Expiry:
 
 
 def _keeper(row: MessageRow) -> str:
-    """Whose workflow has the message: the recipient's, or the sender's while the user has to decide on it."""
-    return row.sender if row.state is MessageState.HELD else row.recipient
+    """Whose workflow has the message: the recipient's, or the sender's while the user has to decide."""
+    decided_by_user = row.state is MessageState.HELD or (row.recipient == USER and row.kind == "confirm")
+    return row.sender if decided_by_user else row.recipient
 
 
 @asynccontextmanager

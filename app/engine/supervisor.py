@@ -24,7 +24,7 @@ from app.domain.ports import AgentRuntime, SandboxHost
 from app.engine.expiry import expiring
 from app.engine.instance import EngineInfo, InstanceLock, write_ready
 from app.engine.reconcile import reconcile
-from app.engine.reseed import reseed
+from app.engine.reseed import reseed, until_at_work
 from app.engine.temporal_server import TemporalServer, server_version, temporal_binary
 from app.engine.terminal_server import TerminalServer
 from app.engine.usage import UsageSampler, measuring
@@ -33,7 +33,6 @@ from app.gateway.door import ModelUsage
 from app.gateway.server import Gateway
 from app.store.database import open_database
 from app.store.journal import Journal
-from app.store.postbox import Postbox
 from app.store.usage import UsageTable
 
 log = logging.getLogger(__name__)
@@ -61,16 +60,15 @@ class Engine:
             async with contextlib.AsyncExitStack() as stack:
                 journal = Journal(self._paths.journal_db)
                 stack.callback(journal.close)
-                postbox = Postbox(self._paths.journal_db)
-                stack.callback(postbox.close)
                 server, client = await stack.enter_async_context(self._temporal())
-                await reseed(journal, postbox, client)
                 mail = MailRoom.open(journal, self._paths)
                 stack.callback(mail.close)
+                begun = await reseed(journal, mail.postbox, client)
                 crew = await stack.enter_async_context(self._crew(mail, client))
                 worker = make_worker(client, AgentSteps(crew, mail))
                 await stack.enter_async_context(worker)
-                await stack.enter_async_context(expiring(journal, postbox, client))
+                await until_at_work(client, begun)
+                await stack.enter_async_context(expiring(journal, mail.postbox, client))
                 await stack.enter_async_context(TerminalServer(self._paths.terminals, crew.terminal))
                 await stack.enter_async_context(self._announced(journal, server))
                 await self._stopping.wait()

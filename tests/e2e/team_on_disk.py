@@ -102,7 +102,9 @@ class TeamOnDisk:
         assert [agent["state"] for agent in status["agents"]] == ["completed"] * 3, self.story()
         messages = self.json("messages")["messages"]
         assert len(messages) == 7
-        assert {message["state"] for message in messages} == {"read"}
+        answered = {message["reply_to"] for message in messages} - {None}
+        for message in messages:
+            assert message["state"] == ("answered" if message["id"] in answered else "read"), message
         module = self.folder / "agents/dev-agent/sandbox/duration.py"
         assert "def parse" in module.read_text()
         result = (self.folder / "agents/test-agent/sandbox/result.txt").read_text()

@@ -68,7 +68,9 @@ async def test_a_change_reaches_the_next_turn(paths: Paths, temporal: Client) ->
     async with Team(paths, temporal, idle) as team:
         await team.start()
         await team.until(lambda board: board.quiet)
-        await reload(team, PROJECT.replace("id: alice", "id: alice\n    model: gpt-small\n    description: the new one"))
+        await reload(
+            team, PROJECT.replace("id: alice", "id: alice\n    model: gpt-small\n    description: the new one")
+        )
         await team.control.send(team.fleet, "alice", "Hello?")
         await team.until(lambda board: [turn.number for turn in team.turns if turn.agent == "alice"] == [1, 2])
         await team.until(lambda board: board.quiet)
