@@ -72,7 +72,11 @@ class Desk:
             )
         if not self._journal.has(f"{envelope.id}/taken"):
             ref = reference(kept, letter.awaits if letter is not None and letter.sync else None)
-            await self._requests.update(fleet, envelope.recipient, "receive", ref, update_id=envelope.id)
+            try:
+                await self._requests.update(fleet, envelope.recipient, "receive", ref, update_id=envelope.id)
+            except ActionRefused as error:
+                hint = f"nothing was sent; send it when {envelope.recipient} has read: skerry status"
+                raise ActionRefused(error.message, operation="send", hint=hint) from None
         return kept
 
 
