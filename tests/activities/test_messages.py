@@ -384,6 +384,56 @@ async def test_a_confirmation_is_decided_before_anything_else(paths: Paths, temp
         assert reply.envelope.data == {"decision": decision}
 
 
+async def test_the_user_confirms(paths: Paths, temporal: Client) -> None:
+    told: list[ActionResult] = []
+
+    async def script(turn: Turn) -> None:
+        if turn.agent == "alice":
+            told.append(await turn.call("send_message", recipient="user", body="May I merge?", kind="confirm"))
+        await finish(turn)
+
+    async with Team(paths, temporal, script) as team:
+        await team.start()
+        board = await team.until(lambda board: bool(board.open_interrupts))
+        (asked,) = board.open_interrupts
+        await team.control.answer(team.fleet, asked.id, Answer(option="Decline", text="Not on a Friday."))
+        await team.until(lambda board: board.outcome == "completed")
+        assert f"Decision on {asked.message_id}: decline" in told[0].text
+        assert told[0].text.endswith("Declined: Not on a Friday.")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"recipient": "bob\x1b[2J", "body": "Hi"},
+        {"recipient": "b" * 101, "body": "Hi"},
+        {"recipient": "bob", "body": "Hi \u202e"},
+        {"recipient": "bob", "body": "Hi \udcff"},
+        {"recipient": "bob", "body": "Hi", "subject": "a\nb"},
+        {"recipient": "bob", "body": "Hi", "idempotency_key": "k" * 201},
+        {"recipient": "bob", "body": "Hi", "sender": "user"},
+        {"recipient": "bob", "body": "Hi", "attachments": ["-rf"]},
+        {"recipient": "bob", "body": {"deep": [[]]}},
+    ],
+)
+async def test_what_may_not_cross_is_refused_and_on_record(
+    paths: Paths, temporal: Client, arguments: dict[str, object]
+) -> None:
+    async def script(turn: Turn) -> None:
+        if turn.agent == "alice":
+            with pytest.raises(ActionRefused):
+                await turn.call("send_message", **arguments)
+        await finish(turn)
+
+    async with Team(paths, temporal, script) as team:
+        await team.start()
+        board = await team.until(lambda board: board.outcome == "completed")
+        assert board.messages == {}
+        (refusal,) = team.facts(ev.ToolRefused)
+        assert (refusal.agent, refusal.tool) == ("alice", "send_message")
+        assert "\x1b" not in refusal.reason
+
+
 async def test_who_does_not_decide_is_reminded_and_declines(paths: Paths, temporal: Client) -> None:
     told: list[ActionResult] = []
 
