@@ -191,6 +191,24 @@ async def test_when_a_waiting_sender_is_stopped_its_unread_message_expires(paths
         assert not any("Text of question." in turn.prompt for turn in team.turns)
 
 
+async def test_a_turn_that_was_cut_before_it_was_heard_loses_no_message(paths: Paths, temporal: Client) -> None:
+    agents = Agents()
+    async with Team(paths, temporal, agents.play) as team:
+        wire = await begun(team)
+        agents.free("bob")
+        await team.until(lambda board: board.agents["bob"].state is AgentStatus.IDLE)
+        agents.go["bob"].clear()
+        await wire.send("alice", "bob", "early")
+        await team.until(lambda board: board.agents["bob"].turn == 2)
+        await team.control.stop_agent(team.fleet, "bob")
+        await team.until(lambda board: board.agents["bob"].state is AgentStatus.STOPPED)
+        agents.free()
+        await team.control.start_agent(team.fleet, "bob")
+        await team.until(lambda board: board.messages["m-early"].state is MessageState.READ)
+        third = next(turn for turn in team.turns if turn.agent == "bob" and turn.number == 3)
+        assert "Text of early." in third.prompt
+
+
 async def test_only_what_nobody_has_read_expires(paths: Paths, temporal: Client) -> None:
     agents = Agents()
     async with Team(paths, temporal, agents.play) as team:
