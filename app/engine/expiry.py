@@ -40,8 +40,9 @@ class Expiry:
         while True:
             try:
                 await self.look(datetime.now(UTC))
-            except (RPCError, JournalError) as error:
-                log.warning("messages whose time is up are looked at later: %s", error)
+            except Exception as error:  # Temporal is away, the disk is full: whatever it is may pass
+                known = isinstance(error, RPCError | JournalError)
+                log.warning("messages whose time is up are looked at later: %s", error, exc_info=not known)
             await asyncio.sleep(LOOK_SECONDS)
 
     async def look(self, now: datetime) -> None:

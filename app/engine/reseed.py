@@ -6,12 +6,15 @@ workflows that this version of Skerry cannot replay: at the engine's start, befo
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHistory
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle, WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import Replayer
@@ -33,22 +36,36 @@ from app.workflows.state import FleetRun, FleetSeed
 
 log = logging.getLogger(__name__)
 
+BEGIN_SECONDS = 10.0
 _REMEMBERED = 3000
 """Messages all agents of a run together remember: what a workflow is started with may have 2 MiB."""
 
 
-async def reseed(journal: Journal, postbox: Postbox, client: Client) -> None:
-    """Start every run again that should go on and does not. A failure is logged: the other runs can go on."""
+async def reseed(journal: Journal, postbox: Postbox, client: Client) -> list[FleetRun]:
+    """Start every run again that should go on and does not; returns those. One that fails is logged, others go on."""
+    begun: list[FleetRun] = []
     for started in journal.newest_runs():
         if _has_ended(journal, started):
             continue
         try:
             why = await _trouble(client, journal, started)
             if why:
-                await _start_over(client, journal, postbox, started, why)
+                begun += await _start_over(client, journal, postbox, started, why)
         except Exception as error:  # whatever is wrong with one run, the others must be able to go on
             words = "the run %s of %s was not looked after: %s"
             log.error(words, started.run, started.fleet, error, exc_info=not isinstance(error, SkerryError))
+    return begun
+
+
+async def until_at_work(client: Client, runs: Iterable[FleetRun]) -> None:
+    """Once a worker is there: wait until the agents of these runs can be asked for something, for a while at most."""
+    until = time.monotonic() + BEGIN_SECONDS
+    for run in runs:
+        ended = run.seed.ended if run.seed is not None else {}
+        for plan in run.agents:
+            handle = client.get_workflow_handle(steps.agent_workflow_id(run.fleet, plan.id))
+            while plan.id not in ended and not await _is_there(handle) and time.monotonic() < until:  # noqa: ASYNC110  # Temporal tells nobody
+                await asyncio.sleep(0.05)
 
 
 async def revive(client: Client, journal: Journal, postbox: Postbox, fleet: str, agent: str) -> None:
@@ -179,7 +196,18 @@ async def _at_work(client: Client, journal: Journal, started: ev.RunStarted) -> 
     return found
 
 
-async def _start_over(client: Client, journal: Journal, postbox: Postbox, started: ev.RunStarted, why: str) -> None:
+async def _is_there(handle: WorkflowHandle[Any, Any]) -> bool:
+    try:
+        return (await handle.describe()).close_time is None
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+        return False
+
+
+async def _start_over(
+    client: Client, journal: Journal, postbox: Postbox, started: ev.RunStarted, why: str
+) -> list[FleetRun]:
     log.warning("the run %s of %s is started again from the journal: %s", started.run, started.fleet, why)
     # The fleet first: it would take the end of its agents for their own doing.
     for name in (steps.fleet_workflow_id(started.fleet), *await _at_work(client, journal, started)):
@@ -187,8 +215,9 @@ async def _start_over(client: Client, journal: Journal, postbox: Postbox, starte
     run = rebuild(journal, postbox, started)
     if run is None:
         _give_up(journal, started, why)
-        return
+        return []
     await _start(client, journal, started, run, why)
+    return [run]
 
 
 async def _start(client: Client, journal: Journal, started: ev.RunStarted, run: FleetRun, why: str) -> None:

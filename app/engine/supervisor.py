@@ -24,7 +24,7 @@ from app.domain.ports import AgentRuntime, SandboxHost
 from app.engine.expiry import expiring
 from app.engine.instance import EngineInfo, InstanceLock, write_ready
 from app.engine.reconcile import reconcile
-from app.engine.reseed import reseed
+from app.engine.reseed import reseed, until_at_work
 from app.engine.temporal_server import TemporalServer, server_version, temporal_binary
 from app.engine.terminal_server import TerminalServer
 from app.engine.usage import UsageSampler, measuring
@@ -63,10 +63,11 @@ class Engine:
                 server, client = await stack.enter_async_context(self._temporal())
                 mail = MailRoom.open(journal, self._paths)
                 stack.callback(mail.close)
-                await reseed(journal, mail.postbox, client)
+                begun = await reseed(journal, mail.postbox, client)
                 crew = await stack.enter_async_context(self._crew(mail, client))
                 worker = make_worker(client, AgentSteps(crew, mail))
                 await stack.enter_async_context(worker)
+                await until_at_work(client, begun)
                 await stack.enter_async_context(expiring(journal, mail.postbox, client))
                 await stack.enter_async_context(TerminalServer(self._paths.terminals, crew.terminal))
                 await stack.enter_async_context(self._announced(journal, server))

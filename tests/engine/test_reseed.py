@@ -18,13 +18,13 @@ from app.domain import events as ev
 from app.domain.envelope import MessageState
 from app.domain.events import AgentStatus
 from app.domain.interrupt import Answer
-from app.engine.reseed import rebuild, reseed, revive, unreplayable
+from app.engine.reseed import rebuild, reseed, revive, unreplayable, until_at_work
 from app.store.postbox import Postbox, Wait
 from app.workflows.fleet import FleetWorkflow
 from app.workflows.post import DELIVER_ONCE
 from app.workflows.steps import fleet_workflow_id
 from tests.engine.test_engine import Scripted
-from tests.team import PROJECT, Team, Turn
+from tests.team import PROJECT, Script, Team, Turn
 
 HISTORIES = Path(__file__).parents[1] / "workflows" / "histories"
 
@@ -80,11 +80,11 @@ async def going_on(team: Team, client: Client) -> AsyncIterator[Team]:
     async with other:
         postbox = Postbox(team.paths.journal_db)
         other.stack.callback(postbox.close)
-        await reseed(other.journal, postbox, client)
+        await until_at_work(client, await reseed(other.journal, postbox, client))
         yield other
 
 
-async def begun(paths: Paths, temporal: Client, script: object, text: str = PROJECT) -> Team:
+async def begun(paths: Paths, temporal: Client, script: Script, text: str = PROJECT) -> Team:
     team = Team(paths, temporal, script, text=text, replay=False)
     await team.__aenter__()
     await team.start()
@@ -144,10 +144,8 @@ async def test_a_sender_that_waits_waits_still(paths: Paths, temporal: Client) -
 
     postbox = Postbox(paths.journal_db)
     async with Team(paths, temporal, script, replay=False) as team:
-        await team.start()
-        await team.until(lambda board: len(team.turns) == 3)
-        while not postbox.waits(team.fleet, (await team.control.running_run(team.fleet)) or ""):
-            await asyncio.sleep(0.02)
+        run_id = await team.start()
+        await team.until(lambda board: len(team.turns) == 3 and bool(postbox.waits(team.fleet, run_id)))
         (started,) = team.journal.newest_runs()
         run = rebuild(team.journal, postbox, started)
         assert run is not None and run.seed is not None
