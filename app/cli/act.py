@@ -1,4 +1,4 @@
-"""Commands that change something through the engine: ``answer``, ``send``, ``stop``."""
+"""Commands that change something through the engine: ``answer``, ``stop``."""
 
 from __future__ import annotations
 
@@ -28,7 +28,6 @@ JsonOption = Annotated[bool, typer.Option("--json", help="The result for program
 def register(app: typer.Typer) -> None:
     """Add this module's commands to ``app``."""
     app.command()(answer)
-    app.command()(send)
     app.command()(stop)
 
 
@@ -46,7 +45,7 @@ def answer(
     """Answer what an agent asked. An answer is given once."""
     loaded, board, _ = open_board(project)
     asked = board.interrupts[find_id(interrupt, board.interrupts, "interrupt")]
-    words = _given(text)
+    words = given_text(text)
     _check_open(asked)
     if sum((bool(words) and not modify, default, modify, cancel)) != 1:
         raise ConfigError("what is your answer?", operation="answer", hint=_choices(asked))
@@ -59,25 +58,6 @@ def answer(
         say(f"{settled.agent} is told to stop")
     else:
         say(f"{settled.agent} has your answer: {plain_line(given.option or given.text)}")
-
-
-def send(
-    recipient: Annotated[str, typer.Argument(metavar="AGENT", help="Who gets it.")],
-    body: Annotated[str, typer.Argument(metavar="MESSAGE", help="The message; - reads standard input.")],
-    subject: Annotated[str, typer.Option(help="One line.")] = "",
-    project: ProjectOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Write to an agent as the user. It reads it in its next turn."""
-    loaded, board, _ = open_board(project)
-    loaded.fleet.agent(recipient)
-    check_at_work(board, recipient)
-    text = _given(body)
-    message_id = with_control(lambda control: control.send(loaded.fleet_id, recipient, text, subject))
-    if as_json:
-        emit_json({"id": message_id, "state": "delivered"})
-    else:
-        say(f"{message_id} is in the inbox of {recipient}")
 
 
 def stop(
@@ -167,7 +147,7 @@ def check_at_work(board: Board, agent: str) -> None:
         )
 
 
-def _given(text: str) -> str:
+def given_text(text: str) -> str:
     """The argument, or with - what standard input holds."""
     return sys.stdin.read().rstrip("\n") if text == "-" else text
 

@@ -16,7 +16,7 @@ from app.cli.output import clock, console, emit_json, plain, plain_line, say, wi
 from app.cli.place import ProjectOption, naming, project_place
 from app.cli.story import answer_words, how_to_answer, machine_note, question_text, reconciled_words, state_style
 from app.config import Paths, Project, load_project
-from app.control import engine_info, read_board
+from app.control import engine_info, read_board, shown_to_user
 from app.domain.board import AgentView, Board, MessageView
 from app.domain.envelope import USER, MessageState
 from app.domain.errors import NotFound
@@ -33,6 +33,8 @@ _COUNTS = tuple(Column(title, optional=True, figures=True) for title in _FIGURES
 _MESSAGE = tuple(Column(title, title == "SENT") for title in ("ID", "SENT", "FROM", "TO", "STATE"))
 _MESSAGE_STYLE = {
     MessageState.HELD: "bold yellow",
+    MessageState.ACCEPTED: "cyan",
+    MessageState.DELIVERED: "cyan",
     MessageState.REFUSED: "red",
     MessageState.EXPIRED: "red",
     MessageState.READ: "green",
@@ -85,25 +87,48 @@ def messages(
     message: Annotated[str, typer.Argument(metavar="ID", help="Show this message whole.")] = "",
     project: ProjectOption = None,
     agent: Annotated[str, typer.Option(help="Only messages from or to this agent.")] = "",
+    state: Annotated[MessageState | None, typer.Option(help="Only messages in this state.")] = None,
+    thread: Annotated[str, typer.Option(metavar="ID", help="The whole conversation this message is of.")] = "",
+    whole: Annotated[str, typer.Option("--id", metavar="ID", help="The same as ID alone.")] = "",
     as_json: JsonOption = False,
 ) -> None:
-    """List the messages of the newest run, with what became of each; or show one."""
-    loaded, board, _ = open_board(project)
+    """List the messages of the newest run, with what became of each; or show one, or a conversation.
+
+    Messages to you count as read once they are shown whole.
+    """
+    loaded, board, paths = open_board(project)
     if agent and agent != USER:
         loaded.fleet.agent(agent)
     found = [view for view in board.messages.values() if not agent or agent in _ends(view)]
-    if message:
-        found = [board.messages[find_id(message, board.messages, "message")]]
+    found = [view for view in found if state in (None, view.state)]
+    if one := message or whole:
+        found = [board.messages[find_id(one, board.messages, "message")]]
+    elif thread:
+        of = board.messages[find_id(thread, board.messages, "message")]
+        found = [view for view in board.messages.values() if _thread(view) == _thread(of)]
     if as_json:
         emit_json({"run": board.run, "messages": [_message(view) for view in found]})
-    elif message:
-        _show_message(found[0])
+    elif one or thread:
+        _show_messages(found)
     elif found:
         out = console()
         for line in listing(_MESSAGE, [_message_row(view) for view in found], width=width_of(out), title="SUBJECT"):
             out.print(line)
     else:
         say(f"{agent} has no messages." if agent else "There are no messages.")
+    if one or thread:
+        shown_to_user(paths, [view.envelope.id for view in found if view.envelope.recipient == USER])
+
+
+def _thread(view: MessageView) -> str:
+    return view.envelope.correlation_id or view.envelope.id
+
+
+def _show_messages(found: Iterable[MessageView]) -> None:
+    for number, view in enumerate(found):
+        if number:
+            console().print()
+        _show_message(view)
 
 
 def interrupts(
@@ -249,6 +274,8 @@ def _show_message(view: MessageView) -> None:
         out.print(Text(plain_line(envelope.subject, 400), "bold"))
     if envelope.reply_to:
         out.print(Text(f"in reply to {envelope.reply_to}", "dim"))
+    for item in envelope.attachments:
+        out.print(Text(f"attached: {plain_line(item.name)} ({item.size} bytes)", "dim"))
     for state, at, why in view.history:
         reason = f": {plain_line(why)}" if why else ""
         out.print(Text(f"{clock(at)}  {state.value}{reason}", "dim"))

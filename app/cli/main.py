@@ -27,6 +27,7 @@ from app.cli import (
     transcript,
     window,
     workspace,
+    write,
 )
 from app.cli.output import EXIT_CODES, FAILED, INTERNAL, INTERRUPTED, MACHINE, complain, exit_status, tell
 from app.config import Paths
@@ -52,6 +53,7 @@ def build() -> typer.Typer:
     transcript.register(app)
     workspace.register(app)
     act.register(app)
+    write.register(app)
     life.register(app)
     shell.register(app)
     doctor.register(app)

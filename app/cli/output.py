@@ -10,13 +10,15 @@ from datetime import datetime
 from rich.console import Console
 from rich.text import Text
 
-from app.domain.errors import ConfigError, EngineError, HostError, ImageError, SkerryError
+from app.domain.errors import ConfigError, EngineError, HostError, ImageError, MessageExpired, ReplyPending, SkerryError
 from app.domain.text import first_line, printable
 
 FAILED = 1
 USAGE = 2
 ENGINE = 3
 MACHINE = 4
+EXPIRED = 5
+TIMED_OUT = 6
 INTERNAL = 70
 INTERRUPTED = 130
 
@@ -28,6 +30,8 @@ Exit status:
   2  the command line or the project's files have a mistake
   3  the engine cannot be started, reached or stopped
   4  this machine lacks something: a package, a right, space, an image, a key
+  5  nobody read the message in time: it is withdrawn
+  6  the time for waiting is over; the message was sent, a reply still comes
  70  a mistake of Skerry's own
 130  interrupted"""
 
@@ -44,6 +48,10 @@ def exit_status(error: SkerryError) -> int:
             return USAGE
         case EngineError():
             return ENGINE
+        case MessageExpired():
+            return EXPIRED
+        case ReplyPending():
+            return TIMED_OUT
         case HostError() | ImageError():
             return MACHINE
         case _:

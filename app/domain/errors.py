@@ -110,3 +110,22 @@ class AlreadyAnswered(SkerryError):
     """The interrupt has its answer; answers are given once."""
 
     code = "already_answered"
+
+
+class MessageExpired(SkerryError):
+    """Nobody read the message in time; nobody will."""
+
+    code = "expired"
+
+
+class ReplyPending(SkerryError):
+    """The time for waiting is over; the message is where it was, and a reply comes all the same."""
+
+    code = "timed_out"
+    retryable = True
+
+
+class AgentEnded(SkerryError):
+    """The agent ended before it did what was waited for."""
+
+    code = "agent_ended"

@@ -1,60 +1,41 @@
-"""Every button a person could press, as a typed async method: the one door for the window and the command line."""
+"""The connection to the engine, with all its verbs."""
 
 from __future__ import annotations
 
 import asyncio
 import secrets
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
-from temporalio.client import Client, RPCError, WorkflowFailureError, WorkflowHandle, WorkflowUpdateFailedError
-from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.client import Client, RPCError, WorkflowFailureError
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCStatusCode
 
 from app.activities.failures import refused
 from app.config import Paths, Project, prepare_project
+from app.control.boards import read_board
+from app.control.desk import Desk, mark_read
+from app.control.letters import Letter
+from app.control.outcomes import Outcome
+from app.control.requests import Requests, connect, engine_trouble
+from app.control.starts import fleet_start, keep_team, kept_team, run_started
 from app.domain import events as ev
-from app.domain.board import Board
-from app.domain.envelope import USER, Envelope, check_envelope, reference
-from app.domain.errors import ActionRefused, AlreadyAnswered, EngineError, NotFound, SandboxError, SkerryError
+from app.domain.errors import ActionRefused, EngineError, NotFound, SandboxError
 from app.domain.events import ENDED
 from app.domain.interrupt import Answer, Interrupt, settle
 from app.domain.ports import Progress
 from app.engine.instance import EngineInfo
-from app.engine.process import engine_info, engine_was_killed, start_engine_process, stop_engine_process
-from app.store.journal import Journal, JournalReader
+from app.engine.process import engine_info, start_engine_process, stop_engine_process
+from app.engine.team_orders import reload_order
+from app.store.journal import Journal
 from app.workflows import steps
 from app.workflows.agent import AgentWorkflow
 from app.workflows.fleet import FleetWorkflow
 from app.workflows.removal import RemovalWorkflow
-from app.workflows.state import FleetRun
 
-__all__ = [
-    "Control",
-    "engine_info",
-    "engine_was_killed",
-    "read_board",
-    "start_engine_process",
-    "stop_engine_process",
-]
-
-CONNECT_SECONDS = 10.0
 ENDING_SECONDS = 15.0
-
-
-def read_board(paths: Paths, fleet: str) -> Board:
-    """The board of a fleet's newest run, folded from the journal; no engine is needed."""
-    board, reader, after = Board(fleet), JournalReader(paths.journal_db), 0
-    try:
-        while batch := reader.read(after):
-            after = batch[-1][0]
-            board.apply_all(event for _, event in batch)
-    finally:
-        reader.close()
-    return board
 
 
 class Control:
@@ -63,7 +44,9 @@ class Control:
     def __init__(self, paths: Paths, client: Client, engine: EngineInfo) -> None:
         self._paths = paths
         self._client = client
+        self._requests = Requests(client)
         self._journal = Journal(paths.journal_db)
+        self._desk = Desk(paths, self._journal, self._requests)
         self.engine = engine
 
     @classmethod
@@ -74,7 +57,7 @@ class Control:
             if not start_engine:
                 raise EngineError("no engine is running", operation="connect", hint="start one with 'skerry run'")
             info = await start_engine_process(paths, progress)
-        client = await _connect(info)
+        client = await connect(info)
         return cls(paths, client, info)
 
     async def run_fleet(self, project: Project, rehearse: str | None = None) -> str:
@@ -87,9 +70,11 @@ class Control:
         if running is not None:
             return running
         run = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-        start = _fleet_start(project, run, rehearse)
+        start = fleet_start(project, run, rehearse)
         self._journal.put_body(steps.run_body_id(run), start)
-        self._journal.append(_run_started(project, run, rehearse))
+        started = run_started(project, run, rehearse)
+        keep_team(self._journal, started.id, project)
+        self._journal.append(started)
         try:
             await self._client.start_workflow(
                 FleetWorkflow.run,
@@ -102,7 +87,7 @@ class Control:
         except WorkflowAlreadyStartedError:
             raise ActionRefused(f"{project.name} was started by someone else just now", operation="run") from None
         except RPCError as error:
-            raise _engine_trouble(error) from None
+            raise engine_trouble(error) from None
         return run
 
     async def running_run(self, fleet: str) -> str | None:
@@ -112,7 +97,7 @@ class Control:
         except RPCError as error:
             if error.status is RPCStatusCode.NOT_FOUND:
                 return None
-            raise _engine_trouble(error) from None
+            raise engine_trouble(error) from None
         if description.close_time is not None:
             return None
         memo = await description.memo()
@@ -120,29 +105,31 @@ class Control:
 
     async def stop_fleet(self, fleet: str, reason: str = "stopped by the user") -> None:
         """Stop all agents of a fleet: turns are cancelled, machines powered off, disks kept."""
-        await self._signal(steps.fleet_workflow_id(fleet), FleetWorkflow.stop.__name__, reason, fleet)
+        await self._requests.signal(steps.fleet_workflow_id(fleet), FleetWorkflow.stop.__name__, reason, fleet)
 
     async def stop_agent(self, fleet: str, agent: str, reason: str = "stopped by the user") -> None:
         """Stop one agent."""
-        await self._signal(steps.agent_workflow_id(fleet, agent), AgentWorkflow.stop.__name__, reason, agent)
+        await self._requests.signal(steps.agent_workflow_id(fleet, agent), AgentWorkflow.stop.__name__, reason, agent)
 
     async def start_agent(self, fleet: str, agent: str) -> None:
         """Start an agent that has ended again, in a run that goes on: same disk, memory, inbox and conversation."""
         handle = self._client.get_workflow_handle(steps.fleet_workflow_id(fleet))
         name, hint = "start_agent", "start the team with 'skerry run'"
-        await self._execute(handle, name, agent, f"the run of {fleet} has ended: no agent of it can be started", hint)
+        await self._requests.execute(
+            handle, name, agent, f"the run of {fleet} has ended: no agent of it can be started", hint
+        )
 
     async def pause_agent(self, fleet: str, agent: str, *, to_disk: bool = False) -> None:
         """Hold an agent: its machine stands still at once, or is saved ``to_disk`` after the turn."""
-        await self._update(fleet, agent, "pause", steps.PauseOrder(to_disk=to_disk))
+        await self._requests.update(fleet, agent, "pause", steps.PauseOrder(to_disk=to_disk))
 
     async def resume_agent(self, fleet: str, agent: str) -> None:
         """Let a paused agent go on where it stood."""
-        await self._update(fleet, agent, "resume")
+        await self._requests.update(fleet, agent, "resume")
 
     async def reset_agent(self, fleet: str, agent: str) -> None:
         """Give an agent a clean machine; memory and inbox stay, its conversation is given up. Done between turns."""
-        await self._update(fleet, agent, "reset")
+        await self._requests.update(fleet, agent, "reset")
 
     async def remove_machine(self, fleet: str, agent: str) -> None:
         """Take the machine of an agent that is not at work away, with its disk; one at work is refused."""
@@ -173,25 +160,56 @@ class Control:
             words = f"the machine of {order.agent} is still there: {refused(error)[1]}"
             raise SandboxError(words, operation="remove") from None
         except RPCError as error:
-            raise _engine_trouble(error) from None
+            raise engine_trouble(error) from None
         return True
 
     async def send(self, fleet: str, recipient: str, body: str, subject: str = "") -> str:
         """Write to an agent as the user; returns the message's id once it is safe in the agent's inbox."""
-        message_id = f"m-{secrets.token_hex(6)}"
-        envelope = Envelope(
-            id=message_id,
-            sender=USER,
-            recipient=recipient,
-            subject=subject.strip(),
-            body=body,
-            correlation_id=message_id,
-            sent_at=datetime.now(UTC),
-        )
-        check_envelope(envelope)
-        self._journal.put_body(message_id, envelope)
-        await self._update(fleet, recipient, "receive", reference(envelope), update_id=message_id)
-        return message_id
+        return await self.post(fleet, Letter(recipient, body, subject))
+
+    async def post(self, fleet: str, letter: Letter) -> str:
+        """Send a message and return its id once it is safe in the agent's inbox.
+
+        The key of a letter is never delivered twice. Raises ActionRefused (what it says cannot be sent, the inbox is
+        full) or NotFound (the agent has ended), and then nothing was sent.
+        """
+        return (await self._desk.post(fleet, letter)).id
+
+    async def ask(self, fleet: str, letter: Letter) -> Outcome:
+        """Send a ``sync`` letter and wait for what it awaits; a reply that is returned counts as read.
+
+        Raises ActionRefused, MessageExpired (not read in time), AgentEnded, or ReplyPending: read, and not answered
+        yet; the reply comes to the user's messages all the same.
+        """
+        return await self._desk.ask(fleet, letter)
+
+    async def reply(self, fleet: str, message_id: str, body: str, key: str = "") -> str:
+        """Answer a message that an agent wrote to the user; returns the reply's id. Raises NotFound, ActionRefused."""
+        return (await self._desk.reply(fleet, message_id, body, key)).id
+
+    async def mark_read(self, message_ids: Sequence[str]) -> None:
+        """Put on record that the user has these messages in full before them."""
+        await asyncio.to_thread(mark_read, self._paths, self._journal, message_ids)
+
+    async def reload_fleet(self, project: Project) -> ev.FleetReloaded:
+        """Make a team at work the one that ``project``, loaded anew, has; returns what that changed.
+
+        Raises NotFound when the team is not at work, ActionRefused while it cannot be changed.
+        """
+        prepare_project(project)
+        run = await self.running_run(project.fleet_id)
+        if run is None:
+            hint = "start it with 'skerry run'"
+            raise NotFound(f"the team of {project.name} is not at work", operation="reload", hint=hint)
+        order = reload_order(kept_team(self._journal, project, run), project)
+        handle = self._client.get_workflow_handle(steps.fleet_workflow_id(project.fleet_id))
+        gone = f"the run of {project.name} has ended"
+        await self._requests.execute(handle, "reload", order, gone, "start the team with 'skerry run'")
+        told = self._journal.last("fleet_reloaded", fleet=project.fleet_id, run=run)
+        if not isinstance(told, ev.FleetReloaded):
+            raise EngineError("the reload is not on record", operation="reload", hint="try again")
+        keep_team(self._journal, told.id, project)
+        return told
 
     async def answer(self, fleet: str, interrupt_id: str, answer: Answer) -> Interrupt:
         """Answer an interrupt, exactly once; returns it settled.
@@ -209,7 +227,7 @@ class Control:
         order = steps.AnswerOrder(
             interrupt_id=interrupt_id, body=body, action=answer.action, option=answer.option, by=answer.by
         )
-        await self._update(fleet, interrupt.agent, "answer", order, update_id=body)
+        await self._requests.update(fleet, interrupt.agent, "answer", order, update_id=body)
         return settled
 
     async def stop_engine(self) -> None:
@@ -219,103 +237,3 @@ class Control:
     async def close(self) -> None:
         """Let go of the connection."""
         self._journal.close()
-
-    async def _update(self, fleet: str, agent: str, name: str, order: object = None, *, update_id: str = "") -> None:
-        handle = self._client.get_workflow_handle(steps.agent_workflow_id(fleet, agent))
-        gone = f"{agent} is not at work in {fleet}"
-        await self._execute(handle, name, order, gone, "see 'skerry status'", update_id=update_id)
-
-    async def _execute(
-        self,
-        handle: WorkflowHandle[Any, Any],
-        name: str,
-        order: object,
-        gone: str,
-        hint: str,
-        *,
-        update_id: str = "",
-    ) -> None:
-        """Ask a workflow. ``gone`` and ``hint`` are said when it is not there."""
-        try:
-            await handle.execute_update(name, args=[] if order is None else [order], id=update_id or None)
-        except WorkflowUpdateFailedError as error:
-            raise _refusal(error) from None
-        except RPCError as error:
-            if error.status is RPCStatusCode.NOT_FOUND:
-                raise NotFound(gone, operation=name, hint=hint) from None
-            raise _engine_trouble(error) from None
-
-    async def _signal(self, workflow_id: str, name: str, reason: str, what: str) -> None:
-        try:
-            await self._client.get_workflow_handle(workflow_id).signal(name, reason)
-        except RPCError as error:
-            if error.status is RPCStatusCode.NOT_FOUND:
-                raise NotFound(f"{what} is not at work", operation="stop", hint="see 'skerry status'") from None
-            raise _engine_trouble(error) from None
-
-
-async def _connect(info: EngineInfo) -> Client:
-    """A client; patient, as the engine starts a Temporal server that died again within a second."""
-    until = time.monotonic() + CONNECT_SECONDS
-    while True:
-        try:
-            return await Client.connect(info.temporal, data_converter=pydantic_data_converter)
-        except RuntimeError as error:
-            if time.monotonic() > until:
-                raise EngineError(
-                    f"the engine's Temporal server at {info.temporal} does not answer: {error}",
-                    operation="connect",
-                    hint="try again; if it stays so, 'skerry stop' and start again",
-                ) from None
-            await asyncio.sleep(0.2)
-
-
-def _fleet_start(project: Project, run: str, rehearse: str | None) -> FleetRun:
-    plans = tuple(
-        steps.AgentPlan(id=agent.id, recipients=agent.direct_communication, indirect=agent.indirect_communication)
-        for agent in project.fleet.agents
-    )
-    return FleetRun(
-        fleet=project.fleet_id,
-        run=run,
-        project=project.name,
-        project_file=str(project.file),
-        rehearsal=rehearse or "",
-        agents=plans,
-    )
-
-
-def _run_started(project: Project, run: str, rehearse: str | None) -> ev.RunStarted:
-    agents = tuple(
-        ev.AgentDeclared(
-            id=agent.id,
-            type=agent.type,
-            description=agent.description,
-            model=agent.model or "",
-            recipients=agent.direct_communication,
-            indirect=agent.indirect_communication,
-        )
-        for agent in project.fleet.agents
-    )
-    return ev.RunStarted(
-        id=f"{run}/started",
-        at=datetime.now(UTC),
-        fleet=project.fleet_id,
-        run=run,
-        project=project.name,
-        root=str(project.root),
-        agents=agents,
-        rehearsal=Path(rehearse).stem if rehearse else "",
-    )
-
-
-def _refusal(error: WorkflowUpdateFailedError) -> SkerryError:
-    code, words = refused(error)
-    kinds: dict[str, type[SkerryError]] = {"already_answered": AlreadyAnswered, "not_found": NotFound}
-    return kinds.get(code, ActionRefused)(words, operation="ask the agent")
-
-
-def _engine_trouble(error: RPCError) -> EngineError:
-    return EngineError(
-        f"the engine did not take it: {error.message}", operation="ask the engine", hint="try again in a moment"
-    )
