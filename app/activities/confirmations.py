@@ -1,4 +1,4 @@
-"""Confirmations: the approval that asks the user, and the replies that Skerry writes for the user or in default."""
+"""Messages between turns: confirmations, those that Skerry answers for somebody, and what a cut turn did not bring."""
 
 from __future__ import annotations
 
@@ -17,14 +17,20 @@ from app.workflows.confirmations import ACCEPT, DECLINE
 
 
 class ConfirmationSteps:
-    """What ``workflows.steps`` names of confirmations, done. All of it is quick and may be done twice."""
+    """What ``workflows.steps`` names of confirmations and unread messages, done. All is quick and may be done twice."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
 
     def all(self) -> Sequence[Callable[..., Any]]:
         """The activities, for a worker."""
-        return (self.raise_confirm, self.decline_confirm, self.answer_confirm)
+        return (self.raise_confirm, self.decline_confirm, self.answer_confirm, self.still_unread)
+
+    @activity.defn(name=steps.STILL_UNREAD)
+    async def still_unread(self, messages: steps.Inbox) -> steps.Inbox:
+        """Those messages of a turn that was cut which had not come before the model."""
+        unread = (item for item in messages.message_ids if not self._journal.has(f"{item}/read"))
+        return steps.Inbox(message_ids=tuple(unread))
 
     @activity.defn(name=steps.RAISE_CONFIRM)
     async def raise_confirm(self, order: steps.ConfirmRaise) -> None:

@@ -17,12 +17,15 @@ from app.domain import prompts
 from app.domain.envelope import Await, Envelope, MessageState, check_envelope, reference
 from app.domain.errors import ActionRefused
 from app.domain.ports import ActionResult
+from app.domain.text import check_text
 from app.store.postbox import MessageRow, Wait
 from app.workflows import steps
 
 MessageAction = act.SendMessage | act.Reply | act.Confirm | act.AwaitReply | act.ReadInbox
 
 MAX_HOPS = 32
+MAX_NAME_BYTES = 100
+MAX_KEY_BYTES = 200
 _TRIES = 100
 _READ_ALREADY = "Read in this turn already:"
 
@@ -147,6 +150,8 @@ class Messages:
     async def _dispatch(
         self, member: Member, envelope: Envelope, awaits: Await | None, paths: tuple[str, ...]
     ) -> ActionResult:
+        check_text(envelope.recipient, what="the recipient", max_bytes=MAX_NAME_BYTES)
+        check_text(envelope.idempotency_key, what="the idempotency key", max_bytes=MAX_KEY_BYTES)
         check_envelope(envelope, self._obstacles.rules(member).max_bytes)
         if paths:
             attachments = await collect(member.sandbox, paths, self._mail.files)
@@ -157,7 +162,9 @@ class Messages:
         with self._obstacles.checked(member, envelope, wait, now) as obstacle:
             outcome = await self._submit(member, envelope, awaits, obstacle)
         if not outcome.ok or awaits is None or envelope.expires_at is None:
-            return ActionResult(outcome.text + prompts.unread_note(outcome.unread), ok=outcome.ok)
+            # Counted here: the workflow may not know yet that a reply was given as an answer.
+            unread = self._mail.postbox.count_unread(member.order.fleet, member.order.run, member.order.agent)
+            return ActionResult(outcome.text + prompts.unread_note(unread), ok=outcome.ok)
         return await self._waiting.outcome(
             member, Awaited(envelope.id, envelope.recipient, awaits, envelope.expires_at)
         )

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 
-from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
+from temporalio.client import Client, RPCTimeoutOrCancelledError, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from app.activities.crew import Member
@@ -57,6 +57,11 @@ class OwnWorkflow:
                 await self._handle(member).execute_update(AgentWorkflow.end_wait, end)
             except WorkflowUpdateFailedError:
                 return
+            except RPCTimeoutOrCancelledError:
+                task = asyncio.current_task()
+                if task is not None and task.cancelling():
+                    return
+                await asyncio.sleep(pause)
             except RPCError as error:
                 if error.status is RPCStatusCode.NOT_FOUND:
                     return  # the agent has ended, and its waits with it

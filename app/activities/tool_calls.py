@@ -6,6 +6,7 @@ changes nothing the second time.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import secrets
@@ -13,7 +14,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Literal
 
-from temporalio.client import Client, WorkflowUpdateFailedError
+from temporalio.client import Client, RPCTimeoutOrCancelledError, WorkflowUpdateFailedError
 from temporalio.service import RPCError
 
 from app.activities.crew import Member, Roster
@@ -62,6 +63,9 @@ class ToolCalls:
         except ActionRefused as error:
             self._note_refusal(member, name, error)
             raise
+        except RPCTimeoutOrCancelledError:
+            _let_cancellation_pass()
+            raise ActionRefused("not possible now: no answer in time", operation=name, hint="try again") from None
         except RPCError as error:
             raise ActionRefused(f"not possible now: {error.message}", operation=name, hint="try again") from None
 
@@ -112,12 +116,12 @@ class ToolCalls:
 
     async def _update(self, member: Member, name: str, order: object) -> ActionResult:
         outcome = await self._workflow.outcome(member, name, order)
-        return ActionResult(outcome.text + prompts.unread_note(outcome.unread), ok=outcome.ok)
+        return self._with_unread(member, outcome.text, ok=outcome.ok)
 
-    def _with_unread(self, member: Member, text: str) -> ActionResult:
+    def _with_unread(self, member: Member, text: str, *, ok: bool = True) -> ActionResult:
         order = member.order
         unread = self._mail.postbox.count_unread(order.fleet, order.run, order.agent)
-        return ActionResult(text + prompts.unread_note(unread))
+        return ActionResult(text + prompts.unread_note(unread), ok=ok)
 
     def _note_refusal(self, member: Member, tool: str, error: ActionRefused) -> None:
         order, now = member.order, datetime.now(UTC)
@@ -131,6 +135,13 @@ class ToolCalls:
             reason=printable(first_line(error.message, 400)),
         )
         self._journal.append(fact)
+
+
+def _let_cancellation_pass() -> None:
+    """Temporal's client turns a cancellation of the caller into an error of its own."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def _look_up(member: Member, action: act.MemoryRead | act.MemorySearch) -> str:

@@ -46,6 +46,7 @@ class AgentWorkflow:
         self._hold = MachineHold(self._order, self._state, self._move)
         self._work = CancellableWork(self._state, self._hold)
         self._waits = Waits(self._order, self._state, self._hold, self._move)
+        self._turn: steps.TurnOrder | None = None
         self._lock = asyncio.Lock()
         self._moving = asyncio.Lock()
 
@@ -71,6 +72,8 @@ class AgentWorkflow:
         self._waits.close()
         await self._pump.drain()
         await self._waits.withdraw(reason)
+        if self._turn is not None and self._turn.messages:  # a start brings them again
+            self._state.bring_again(await self._facts.still_unread(self._turn.messages))
         await self._release(reason)
         await self._post.withdraw_open(f"{self._order.agent} ended before the user decided")
         # An answer that was just being taken in may have put a message into the outbox.
@@ -136,7 +139,7 @@ class AgentWorkflow:
 
     async def _take_turn(self) -> None:
         state = self._state
-        turn = self._next_turn()
+        self._turn = turn = self._next_turn()
         state.finish = ""
         state.doing = why(turn, state)
         await self._move(AgentStatus.RUNNING, state.doing)
@@ -152,6 +155,7 @@ class AgentWorkflow:
         self._hold.turning = False
         if state.stop:
             return
+        self._turn = None
         await self._waits.end_turn()
         if result is None and state.reset:
             state.put_back(turn)

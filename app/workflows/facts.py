@@ -66,6 +66,17 @@ class Recorder:
         ids = tuple(message.id for message in messages)
         await self.local(steps.RECORD_DELIVERY, steps.DeliveryRecord(**named, message_ids=ids))
 
+    async def still_unread(self, message_ids: Sequence[str]) -> tuple[str, ...]:
+        """Which of these are not on record as read."""
+        inbox: steps.Inbox = await workflow.execute_local_activity(
+            steps.STILL_UNREAD,
+            steps.Inbox(message_ids=tuple(message_ids)),
+            result_type=steps.Inbox,
+            start_to_close_timeout=steps.RECORD_TIMEOUT,
+            schedule_to_close_timeout=timedelta(hours=1),
+        )
+        return inbox.message_ids
+
     async def confirmation(self, item: steps.InterruptRef) -> None:
         """Append that the user is asked to confirm a message."""
         if item.message is not None:

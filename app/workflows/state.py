@@ -181,6 +181,12 @@ class AgentState(BaseModel):
         self.answers[:0] = answers
         self.resuming = None
 
+    def bring_again(self, message_ids: Sequence[str]) -> None:
+        """These were in a turn that was cut before they came before the agent: they are unread still."""
+        again = [self.received[item] for item in message_ids if item in self.received]
+        self.inbox[:0] = again
+        self.confirms = [item for item in self.confirms if item not in message_ids]
+
     def settle(self, interrupt_id: str) -> InterruptRef:
         """Close an open interrupt; the agent is told of it unless nobody asked anything."""
         item = self.open.pop(interrupt_id)
