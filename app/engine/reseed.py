@@ -64,7 +64,7 @@ async def until_at_work(client: Client, runs: Iterable[FleetRun]) -> None:
         ended = run.seed.ended if run.seed is not None else {}
         for plan in run.agents:
             handle = client.get_workflow_handle(steps.agent_workflow_id(run.fleet, plan.id))
-            while plan.id not in ended and not await _is_there(handle) and time.monotonic() < until:  # noqa: ASYNC110  # Temporal tells nobody
+            while plan.id not in ended and not await _is_there(handle) and time.monotonic() < until:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
 
 

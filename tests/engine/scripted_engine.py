@@ -13,7 +13,8 @@ import httpx
 
 from app.activities.crew import member_key
 from app.config import Paths
-from app.domain.ports import Said, TurnObserver, TurnOutcome, TurnRequest
+from app.domain.machines import MachineState, Notify, SandboxRequest, unheard
+from app.domain.ports import Progress, Said, Sandbox, TurnObserver, TurnOutcome, TurnRequest
 from app.engine.supervisor import Engine, run_until_signalled
 from app.testing import FakeSandboxHost, ScriptedRuntime
 
@@ -58,11 +59,37 @@ class Agents:
         assert not result.get("isError"), result
 
 
+class KeptDisks(FakeSandboxHost):
+    """Its machines end with the engine, their disks do not."""
+
+    def __init__(self, disks: Path) -> None:
+        super().__init__()
+        self._disks = disks
+
+    async def state(self, name: str) -> MachineState:
+        """A machine this engine has not seen is off when it has a disk."""
+        found = await super().state(name)
+        return "stopped" if found == "absent" and (self._disks / name).exists() else found
+
+    async def ensure(self, request: SandboxRequest, progress: Progress, notify: Notify = unheard) -> Sandbox:
+        """With a disk that stays."""
+        self._disks.mkdir(exist_ok=True)
+        (self._disks / request.name).touch()
+        return await super().ensure(request, progress, notify)
+
+    async def destroy(self, name: str) -> None:
+        """The disk, too."""
+        (self._disks / name).unlink(missing_ok=True)
+        await super().destroy(name)
+
+
 async def main(fleet: str, diary: Path) -> None:
     paths = Paths.from_environment()
     agents = Agents(paths, fleet, diary)
     engine = Engine(
-        paths, make_host=lambda paths: FakeSandboxHost(), make_runtime=lambda kind: ScriptedRuntime(agents.play)
+        paths,
+        make_host=lambda paths: KeptDisks(diary.with_name("disks")),
+        make_runtime=lambda kind: ScriptedRuntime(agents.play),
     )
     await run_until_signalled(engine)
 

@@ -82,7 +82,7 @@ async def test_a_message_to_nobody_expires_on_record(paths: Paths, temporal: Cli
 
 
 async def test_a_message_of_a_run_without_workflows_expires(paths: Paths, temporal: Client, postbox: Postbox) -> None:
-    async with Team(paths, temporal, asks) as team:
+    async with Team(paths, temporal, asks, replay=False) as team:
         team.stack.callback(postbox.close)
         envelope = message("m-1", "alice")
         named = {"at": envelope.sent_at, "fleet": team.fleet, "run": "r", "agent": USER}

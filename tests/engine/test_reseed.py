@@ -145,7 +145,8 @@ async def test_a_sender_that_waits_waits_still(paths: Paths, temporal: Client) -
     postbox = Postbox(paths.journal_db)
     async with Team(paths, temporal, script, replay=False) as team:
         run_id = await team.start()
-        await team.until(lambda board: len(team.turns) == 3 and bool(postbox.waits(team.fleet, run_id)))
+        await team.until(lambda board: any("Answer me." in turn.prompt for turn in team.turns))
+        await team.until(lambda board: bool(postbox.waits(team.fleet, run_id)))
         (started,) = team.journal.newest_runs()
         run = rebuild(team.journal, postbox, started)
         assert run is not None and run.seed is not None
