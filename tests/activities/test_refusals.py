@@ -11,7 +11,7 @@ _NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def test_a_flood_is_told_once_with_its_number() -> None:
-    order = AgentOrder.model_construct(fleet="f", run="r", agent="a")
+    order = AgentOrder(fleet="f", run="r", agent="a", project_file="p")
     refusals = Refusals(most=2)
     told = [refusals.facts(order, "send_message\x1b", "bad \ud800", _NOW) for _ in range(5)]
     assert [len(facts) for facts in told] == [1, 1, 0, 0, 0]

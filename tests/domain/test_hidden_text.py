@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.domain.envelope import Envelope, check_envelope
 from app.domain.errors import ActionRefused
 from app.domain.text import check_text, printable
 
@@ -42,3 +45,12 @@ def test_languages_and_emoji_pass(text: str) -> None:
 @given(st.text(st.characters()))
 def test_printable_text_can_always_be_stored(text: str) -> None:
     printable(text).encode("utf-8")
+
+
+@pytest.mark.parametrize("data", [{"a": "\x1b"}, {"\u202e": 1}, {"a": [float("nan")]}, {"a": "x" * 70_000}])
+def test_data_is_checked_too(data: dict[str, object]) -> None:
+    values = {"id": "m-1", "sender": "a", "recipient": "b", "body": "x", "sent_at": datetime(2026, 1, 1, tzinfo=UTC)}
+    with pytest.raises(ActionRefused):
+        check_envelope(Envelope.model_validate(values | {"data": data}))
+    sound = check_envelope(Envelope.model_validate(values | {"data": {"decision": "accept"}}))
+    assert Envelope.model_validate_json(sound.model_dump_json()) == sound
