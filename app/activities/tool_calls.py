@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import secrets
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Literal
@@ -22,6 +21,7 @@ from app.activities.failures import refused
 from app.activities.mail_room import MailRoom
 from app.activities.messages import Messages
 from app.activities.own_workflow import OwnWorkflow
+from app.activities.refusals import Refusals
 from app.activities.waiting import BLOCK_SECONDS, Waiting
 from app.domain import actions as act
 from app.domain import events as ev
@@ -29,7 +29,7 @@ from app.domain import prompts
 from app.domain.errors import ActionRefused
 from app.domain.interrupt import Interrupt, InterruptKind
 from app.domain.ports import ActionResult
-from app.domain.text import check_text, first_line, printable
+from app.domain.text import check_text
 from app.workflows import steps
 
 MAX_QUESTION_BYTES = 16_384
@@ -42,6 +42,7 @@ class ToolCalls:
         self._roster = roster
         self._mail = mail
         self._journal = mail.journal
+        self._refusals = Refusals()
         self._workflow = OwnWorkflow(client)
         self._messages = Messages(mail, self._workflow, Waiting(mail, self._workflow, block_seconds))
 
@@ -124,17 +125,8 @@ class ToolCalls:
         return ActionResult(text + prompts.unread_note(unread), ok=ok)
 
     def _note_refusal(self, member: Member, tool: str, error: ActionRefused) -> None:
-        order, now = member.order, datetime.now(UTC)
-        fact = ev.ToolRefused(
-            id=f"{order.run}/{order.agent}/refused/{secrets.token_hex(8)}",
-            at=now,
-            fleet=order.fleet,
-            run=order.run,
-            agent=order.agent,
-            tool=printable(first_line(tool, 60)),
-            reason=printable(first_line(error.message, 400)),
-        )
-        self._journal.append(fact)
+        for fact in self._refusals.facts(member.order, tool, error.message, datetime.now(UTC)):
+            self._journal.append(fact)
 
 
 def _let_cancellation_pass() -> None:

@@ -235,6 +235,28 @@ def _finished(event: ev.AgentFinished, depth: Depth) -> Text:
     return Text(f"finished: {plain_line(event.summary, 400)}", "green")
 
 
+@_tell.register
+def _reloaded(event: ev.FleetReloaded, depth: Depth) -> Text:
+    parts = [("added", event.added), ("removed", event.removed), ("changed", event.changed)]
+    words = "; ".join(f"{what} {plain_line(', '.join(names))}" for what, names in parts if names)
+    return Text(f"agents.yaml read again: {words or 'nothing changed'}", "bold")
+
+
+@_tell.register
+def _channel(event: ev.ChannelOpened, depth: Depth) -> Text:
+    return Text(f"may write to {plain_line(event.recipient, 40)} from now on", "green")
+
+
+@_tell.register
+def _reseeded(event: ev.RunReseeded, depth: Depth) -> Text:
+    return Text(f"the run was started again from the journal: {plain_line(event.why)}", "yellow")
+
+
+@_tell.register
+def _tool_refused(event: ev.ToolRefused, depth: Depth) -> Text:
+    return Text(f"{plain_line(event.tool, 60)} refused: {plain_line(event.reason, 400)}", "dim yellow")
+
+
 def question_text(interrupt: Interrupt) -> Text:
     """An interrupt with its choices."""
     sign = "…" if interrupt.kind is InterruptKind.PROGRESS_REPORT else "?"

@@ -43,6 +43,11 @@ class AgentView:
     limit: str = ""
     """The last limit its machine came to, in words."""
     limits_reached: int = 0
+    removed: bool = False
+    """agents.yaml no longer has it."""
+    tools_refused: int = 0
+    last_refusal: str = ""
+    """The last tool call that was refused, and why."""
 
     @property
     def needs_user(self) -> bool:
@@ -134,7 +139,20 @@ class Board:
 
     def agent(self, name: str) -> AgentView:
         """The view of an agent, made when a fact names one the run did not declare."""
-        return self.agents.setdefault(name, AgentView(name))
+        if name not in self.agents:
+            # What was delivered before it is known counts too, else reading it would count below zero.
+            waiting = [view for view in self.messages.values() if view.envelope.recipient == name]
+            self.agents[name] = AgentView(name, unread=sum(view.state is MessageState.DELIVERED for view in waiting))
+        return self.agents[name]
+
+    def thread(self, message_id: str) -> list[MessageView]:
+        """The conversation a message belongs to, oldest first; empty when the message is not known."""
+        chosen = self.messages.get(message_id)
+        if chosen is None:
+            return []
+        first = chosen.envelope.correlation_id or message_id
+        found = [v for v in self.messages.values() if (v.envelope.correlation_id or v.envelope.id) == first]
+        return sorted(found, key=lambda view: view.envelope.sent_at)
 
 
 @singledispatch
@@ -218,6 +236,9 @@ def _accepted(event: ev.MessageAccepted, board: Board) -> None:
     if event.envelope.id not in board.messages:
         history = [(event.state, event.at, event.reason)]
         board.messages[event.envelope.id] = MessageView(event.envelope, event.state, event.reason, history)
+        recipient = board.agents.get(event.envelope.recipient)
+        if recipient is not None:
+            recipient.unread += event.state is MessageState.DELIVERED
 
 
 @_fold.register
@@ -246,3 +267,31 @@ def _settled(event: ev.InterruptSettled, board: Board) -> None:
         return
     board.interrupts[interrupt.id] = interrupt.model_copy(update={"state": event.state, "answer": event.answer})
     board.agent(interrupt.agent).open_interrupts -= interrupt.kind is not InterruptKind.PROGRESS_REPORT
+
+
+@_fold.register
+def _reloaded(event: ev.FleetReloaded, board: Board) -> None:
+    for item in event.agents:
+        known = item.id in board.agents
+        view = board.agent(item.id)
+        view.type, view.description, view.model = item.type, item.description, item.model
+        view.recipients, view.removed = item.recipients, False
+        if not known:
+            view.since = event.at
+    for name in event.removed:
+        if name in board.agents:
+            board.agents[name].removed = True
+
+
+@_fold.register
+def _channel(event: ev.ChannelOpened, board: Board) -> None:
+    view = board.agent(event.agent)
+    if event.recipient not in view.recipients:
+        view.recipients = (*view.recipients, event.recipient)
+
+
+@_fold.register
+def _tool_refused(event: ev.ToolRefused, board: Board) -> None:
+    view = board.agent(event.agent)
+    view.tools_refused += 1
+    view.last_refusal = f"{event.tool}: {event.reason}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
@@ -133,4 +134,26 @@ def check_envelope(envelope: Envelope, max_bytes: int = MAX_BODY_BYTES) -> Envel
     if "\n" in envelope.subject:
         raise ActionRefused("the subject has more than one line", operation="send message")
     check_text(envelope.body, what="the body", max_bytes=max_bytes)
+    _check_data(envelope.data, max_bytes)
     return envelope
+
+
+def _check_data(data: dict[str, JsonValue], max_bytes: int) -> None:
+    """Bound the data's size and check every text in it, names too."""
+    try:
+        size = len(json.dumps(data, allow_nan=False))
+    except (ValueError, RecursionError):
+        raise ActionRefused(
+            "the data is no plain JSON", operation="send message", hint="finite numbers and little nesting"
+        ) from None
+    if size > max_bytes:
+        raise ActionRefused(f"the data has {size} bytes, {max_bytes} are allowed", operation="send message")
+    open_values: list[JsonValue] = [data]
+    while open_values:
+        value = open_values.pop()
+        if isinstance(value, str):
+            check_text(value, what="the data", max_bytes=max_bytes)
+        elif isinstance(value, dict):
+            open_values += [*value.keys(), *value.values()]
+        elif isinstance(value, list):
+            open_values += value

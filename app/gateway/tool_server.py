@@ -26,12 +26,14 @@ from app import __version__
 from app.domain.actions import ACTIONS, Action, help_text, schema
 from app.domain.errors import SkerryError
 from app.domain.ports import ActionHandler, ActionResult
+from app.domain.text import printable
 from app.gateway.replies import MAX_TOOL_BODY_BYTES, problem
 
 DOOR_KEY = "skerry.door"
 """Where the door's key stands in the ASGI scope; set by the gateway, out of the guest's reach."""
 _READS = frozenset({"memory_read", "memory_search", "read_inbox"})
 _MAX_CALL_ID = 200
+_MAX_REFUSAL = 4000
 _log = logging.getLogger(__name__)
 
 
@@ -98,7 +100,8 @@ class ToolServer:
         try:
             return await self._handler(key, name, arguments, call)
         except SkerryError as error:
-            return ActionResult(str(error), ok=False)
+            # A refusal may repeat the guest's own words (an unknown field's name); half a character has no UTF-8.
+            return ActionResult(printable(str(error))[:_MAX_REFUSAL], ok=False)
         except Exception:
             _log.exception("the tool %s failed for %s", name, key)
             return ActionResult(

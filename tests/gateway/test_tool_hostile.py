@@ -1,0 +1,53 @@
+"""Whatever bytes a program posts as a tool call, the answer is a result or an error of its own, never a 500."""
+
+from __future__ import annotations
+
+import httpx2
+import pytest
+
+from app.domain.errors import ActionRefused
+from app.gateway.server import Gateway
+from tests.gateway.conftest import Calls, MakeDoor
+
+_CALL = b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"reply","arguments":%s}}'
+_HEADERS = {"content-type": "application/json", "accept": "application/json, text/event-stream"}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"\xff\xfe",
+        b"[" * 100_000,
+        _CALL % (b'{"a":' * 50_000 + b"1" + b"}" * 50_000),
+        _CALL % (b'{"a":' * 150 + b"1" + b"}" * 150),
+        _CALL % b'{"body":"\\ud800"}',
+        _CALL % b'{"body":NaN}',
+        _CALL % (b'{"body":' + b"9" * 10_000 + b"}"),
+        _CALL % b'{"body":1e999}',
+        _CALL % b'{"body":"a","body":"b"}',
+        _CALL % b'{"sender":"user","hops":[]}',
+        _CALL % b"[1]",
+    ],
+    ids=range(12),
+)
+async def test_hostile_bytes_get_an_answer(gateway: Gateway, door: MakeDoor, body: bytes) -> None:
+    spec = door("bob")
+    await gateway.open_door(spec)
+    transport = httpx2.AsyncHTTPTransport(uds=str(spec.socket))
+    async with httpx2.AsyncClient(transport=transport) as http:
+        answer = await http.post("http://127.0.0.1:8080/mcp", content=body, headers=_HEADERS)
+    assert answer.status_code < 500, answer.text[:300]
+    assert isinstance(answer.json(), dict)
+
+
+async def test_a_refusal_that_repeats_half_a_character_is_an_answer(
+    gateway: Gateway, door: MakeDoor, calls: Calls
+) -> None:
+    spec = door("bob")
+    await gateway.open_door(spec)
+    calls.error = ActionRefused("no field \ud800\x1b[2J")
+    transport = httpx2.AsyncHTTPTransport(uds=str(spec.socket))
+    async with httpx2.AsyncClient(transport=transport) as http:
+        answer = await http.post("http://127.0.0.1:8080/mcp", content=_CALL % b"{}", headers=_HEADERS)
+    assert answer.json()["result"]["content"][0]["text"] == "no field \ufffd\ufffd[2J"
