@@ -1,4 +1,4 @@
-"""``skerry bench``: how quick the machines are on this machine, beside what is below them."""
+"""``skerry bench``: how quick machines and messages are on this machine, beside what is below them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
+from app.bench.figures import median
 from app.cli.listing import Column, Row, listing
 from app.cli.output import console, emit_json, say, tell, width_of
 from app.config import Paths
 
 if TYPE_CHECKING:
-    from app.bench.figures import Measure, Report
+    from app.bench.figures import Measure, Report, Target
+    from app.bench.messages import MessageReport
 
 JsonOption = Annotated[bool, typer.Option("--json", help="The figures for programs.")]
 
@@ -23,8 +25,8 @@ JsonOption = Annotated[bool, typer.Option("--json", help="The figures for progra
 def register(app: typer.Typer) -> None:
     """Add this module's commands to ``app``."""
     bench = typer.Typer(help="Measure this machine.", no_args_is_help=True, rich_markup_mode=None)
-    bench.callback()(lambda: None)  # keeps `sandbox` a command of its own
     bench.command("sandbox")(sandbox)
+    bench.command("messages")(messages)
     app.add_typer(bench, name="bench")
 
 
@@ -43,6 +45,38 @@ def sandbox(
         emit_json(report.as_json())
     else:
         _print(report)
+
+
+def messages(
+    rounds: Annotated[int, typer.Option(min=1, max=500, help="How many messages of each kind are measured.")] = 100,
+    quick: Annotated[bool, typer.Option("--quick", help="A few rounds, small teams: rough figures.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure messages between agents beside bare Temporal updates. Takes a minute; needs no virtual machine."""
+    from app.bench.messages import Plan, run_message_bench
+    from app.bench.session import temporary_home
+
+    plan = Plan(10, crowds=(3,), share=5) if quick else Plan(rounds)
+    with temporary_home() as home:
+        report = asyncio.run(run_message_bench(plan, home, tell))
+    if as_json:
+        emit_json(report.as_json())
+    else:
+        _print_messages(report)
+
+
+def _print_messages(report: MessageReport) -> None:
+    from app.bench.messages import p95
+
+    machine = report.machine
+    say(f"{machine['cores']} cores; load before {machine['load_before']}; {machine['date']}; {report.rounds} rounds")
+    update = report.measures["sync"].floor
+    say(f"bare Temporal update: p50 {median(update):.1f} ms, p95 {p95(update):.1f} ms")
+    for measure in report.measures.values():
+        say(f"{measure.title}: p50 {median(measure.ours):.1f} ms, p95 {p95(measure.ours):.1f} ms")
+    for agents, rate in report.crowds.items():
+        say(f"{agents} agents at once: {rate:.0f} messages a second, until all are read")
+    _print_targets(report.targets)
 
 
 def _measured(plan: object) -> Report:
@@ -76,8 +110,12 @@ def _print(report: Report) -> None:
     titles = ("OURS", "MIN–MAX", "FLOOR", "MIN–MAX", "RATIO")
     for line in listing([Column(title) for title in titles], rows, width=width_of(out), title="MEASURE"):
         out.print(line)
+    _print_targets(report.targets)
+
+
+def _print_targets(targets: Sequence[Target]) -> None:
     say("")
-    for target in report.targets:
+    for target in targets:
         value = "not measured" if target.value is None else f"{target.value:.2f}"
         words = f"{target.name} {value}, wanted at most {target.limit:g}: {'met' if target.ok else 'missed'}"
         say(words, style="green" if target.ok else "red")
@@ -89,8 +127,6 @@ def _cells(measure: Measure) -> Sequence[str]:
 
 
 def _samples(samples: Sequence[float], unit: str) -> tuple[str, str]:
-    from app.bench.figures import median
-
     if not samples:
         return "–", "–"
     digits = 2 if unit == "s" else 0

@@ -26,7 +26,7 @@ from app.workflows.steps import fleet_workflow_id
 from tests.engine.test_engine import Scripted
 from tests.team import PROJECT, Script, Team, Turn
 
-HISTORIES = Path(__file__).parents[1] / "workflows" / "histories"
+BEFORE = Path(__file__).with_name("history_before_conversations.json")
 
 
 @pytest.fixture
@@ -233,8 +233,6 @@ async def test_a_run_nothing_is_kept_of_ends_and_says_so(paths: Paths, temporal:
 
 
 async def test_a_history_that_does_not_replay_is_found() -> None:
-    history = json.loads(
-        (HISTORIES / "0.1.0" / "a_team_of_two_passes_a_message_and_finishes.fleet-demo.json").read_text()
-    )
+    history = json.loads(BEFORE.read_text())
     assert await unreplayable([WorkflowHistory.from_json("fleet/demo", history)]) != ""
     assert await unreplayable([]) == ""
