@@ -121,8 +121,9 @@ class Control:
         if not await over(self._client, self._journal, fleet):
             handle = self._client.get_workflow_handle(steps.fleet_workflow_id(fleet))
             gone, hint = f"the run of {fleet} has just ended", "try again"
-            return await self._requests.execute(handle, "start_agent", agent, gone, hint)
-        await start_after_the_end(self._client, self._journal, self._paths, fleet, agent)
+            await self._requests.execute(handle, "start_agent", agent, gone, hint)
+        else:
+            await start_after_the_end(self._client, self._journal, self._paths, fleet, agent)
 
     async def pause_agent(self, fleet: str, agent: str, *, to_disk: bool = False) -> None:
         """Hold an agent: its machine stands still at once, or is saved ``to_disk`` after the turn."""
