@@ -221,6 +221,7 @@ class AgentSteps:
             parts.append(prompts.first_prompt(member.spec, member.memory.read()))
         if turn.cause == "instructions":
             parts.append(prompts.STARTED_AGAIN)
+        parts += [prompts.bounced(item.message_id, item.recipient, item.reason) for item in turn.bounced]
         if turn.reminder:
             parts.append(prompts.reminder(turn.reminder))
         parts += [prompts.answer_block(self._journal.body(item, Interrupt)) for item in turn.answers]

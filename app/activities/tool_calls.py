@@ -81,6 +81,7 @@ class ToolCalls:
             case act.AskUser() | act.RequestDebug() | act.ReportProgress():
                 return await self._raise(member, action)
             case act.Finish():
+                check_text(action.summary, what="the summary", max_bytes=MAX_QUESTION_BYTES)
                 order = steps.FinishOrder(action_id=_action_id(member, action), summary=action.summary[:4000])
                 return await self._update(member, "finish", order)
 

@@ -22,6 +22,10 @@ SLACK_SECONDS = 15.0
 EXPIRY_SECONDS = 5.0
 """How long the engine may take to say that a message has expired."""
 
+USER_LOOK_SECONDS = 1.0
+"""How long news of the user may go unheard: what another process records (a message marked as read at the command line
+or in the window, an answer) rouses nobody here. Its look costs one row of an index."""
+
 _READ = (MessageState.READ, MessageState.ANSWERED)
 
 
@@ -64,7 +68,8 @@ class Waiting:
                     return self._end(member, awaited, _too_late(awaited, row), ok=False)
                 if now >= call_ends:
                     return _pending(awaited)
-                await watch.news((min(ends, call_ends) - now).total_seconds())
+                left = (min(ends, call_ends) - now).total_seconds()
+                await watch.news(min(left, USER_LOOK_SECONDS) if awaited.recipient == USER else left)
 
     async def inbox(self, member: Member, seconds: float) -> tuple[str, ...]:
         """Ids of the messages that came in, at the latest after ``seconds``; read ones come along."""

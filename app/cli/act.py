@@ -143,7 +143,7 @@ def check_at_work(board: Board, agent: str) -> None:
         raise NotFound(
             f"{agent} has ended ({view.state.value}{reason})",
             operation="find agent",
-            hint="start the team again with 'skerry run'" if board.outcome else f"start it with 'skerry start {agent}'",
+            hint=f"start it with 'skerry start {agent}'" + (", or the team with 'skerry run'" if board.outcome else ""),
         )
 
 

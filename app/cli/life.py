@@ -69,16 +69,19 @@ def resume(
 
 
 def start(agent: AgentArgument, project: ProjectOption = None, as_json: JsonOption = False) -> None:
-    """Start an agent that has ended again, while its team is at work: same disk, memory, inbox and conversation."""
+    """Start an agent that has ended again: same disk, memory, inbox and conversation.
+
+    When the whole run has ended, it goes on with this agent alone.
+    """
     loaded, board, _ = open_board(project)
     loaded.fleet.agent(agent)
     view = board.agents.get(agent)
-    if view is None or board.outcome:
-        words = "has not run yet" if not board.run else "has ended" if board.outcome else f"began without {agent}"
+    if view is None:
+        words = f"began without {agent}" if board.run else "has not run yet"
         raise NotFound(
             f"the team of {loaded.name} {words}", operation="start", hint="start the whole team with 'skerry run'"
         )
-    if view.state not in ENDED:
+    if view.state not in ENDED and not board.outcome:
         hint = f"skerry resume {agent}" if _is_paused(view) else "see 'skerry status'"
         raise ActionRefused(f"{agent} is at work ({view.state.value})", operation="start", hint=hint)
     _each([view], lambda c, name: c.start_agent(loaded.fleet_id, name), "started", "is started again", as_json)

@@ -20,6 +20,7 @@ from app.control.desk import Desk, mark_read
 from app.control.letters import Letter
 from app.control.outcomes import Outcome
 from app.control.requests import Requests, connect, engine_trouble
+from app.control.revival import over, start_after_the_end
 from app.control.starts import fleet_start, keep_team, kept_team, run_started
 from app.domain import events as ev
 from app.domain.errors import ActionRefused, EngineError, NotFound, SandboxError
@@ -112,12 +113,17 @@ class Control:
         await self._requests.signal(steps.agent_workflow_id(fleet, agent), AgentWorkflow.stop.__name__, reason, agent)
 
     async def start_agent(self, fleet: str, agent: str) -> None:
-        """Start an agent that has ended again, in a run that goes on: same disk, memory, inbox and conversation."""
-        handle = self._client.get_workflow_handle(steps.fleet_workflow_id(fleet))
-        name, hint = "start_agent", "start the team with 'skerry run'"
-        await self._requests.execute(
-            handle, name, agent, f"the run of {fleet} has ended: no agent of it can be started", hint
-        )
+        """Start an agent that has ended again: same disk, memory, inbox and conversation.
+
+        A run that has ended goes on with it alone. Raises NotFound when it is not in the newest run, ActionRefused
+        when it is at work or the run cannot go on.
+        """
+        if not await over(self._client, self._journal, fleet):
+            handle = self._client.get_workflow_handle(steps.fleet_workflow_id(fleet))
+            gone, hint = f"the run of {fleet} has just ended", "try again"
+            await self._requests.execute(handle, "start_agent", agent, gone, hint)
+        else:
+            await start_after_the_end(self._client, self._journal, self._paths, fleet, agent)
 
     async def pause_agent(self, fleet: str, agent: str, *, to_disk: bool = False) -> None:
         """Hold an agent: its machine stands still at once, or is saved ``to_disk`` after the turn."""

@@ -107,23 +107,28 @@ class Board:
 
     @property
     def ended(self) -> bool:
-        """Whether every agent of the run has ended."""
-        return bool(self.agents) and all(agent.state in ENDED for agent in self.agents.values())
+        """Whether every agent of the team has ended."""
+        return bool(self._team) and all(agent.state in ENDED for agent in self._team)
 
     @property
     def quiet(self) -> bool:
         """Whether nothing will happen by itself: all ended or idle, no message on its way, no interrupt that blocks."""
         at_rest = ENDED | {AgentStatus.IDLE}
         return (
-            bool(self.agents)
-            and all(agent.state in at_rest for agent in self.agents.values())
+            bool(self._team)
+            and all(agent.state in at_rest for agent in self._team)
             and not any(self._on_its_way(view) for view in self.messages.values())
             and not any(item.blocking for item in self.open_interrupts)
         )
 
+    @property
+    def _team(self) -> list[AgentView]:
+        """Who counts: one that a reload removed is being stopped, or was lost before it had ever begun."""
+        return [agent for agent in self.agents.values() if not agent.removed]
+
     def _on_its_way(self, view: MessageView) -> bool:
         recipient = self.agents.get(view.envelope.recipient)
-        if recipient is None or recipient.state in ENDED:
+        if recipient is None or recipient.removed or recipient.state in ENDED:
             return view.state is MessageState.HELD
         return view.state in (MessageState.ACCEPTED, MessageState.DELIVERED, MessageState.HELD)
 
@@ -163,6 +168,11 @@ def _fold(event: ev.Fact, board: Board) -> None:
 @_fold.register
 def _ended(event: ev.RunEnded, board: Board) -> None:
     board.outcome = event.outcome
+
+
+@_fold.register
+def _reseeded(event: ev.RunReseeded, board: Board) -> None:
+    board.outcome = ""  # it goes on, perhaps after its end, and may end a second time
 
 
 @_fold.register
@@ -276,8 +286,8 @@ def _reloaded(event: ev.FleetReloaded, board: Board) -> None:
         view = board.agent(item.id)
         view.type, view.description, view.model = item.type, item.description, item.model
         view.recipients, view.removed = item.recipients, False
-        if not known:
-            view.since = event.at
+        if not known or (item.id in event.added and view.state in ENDED):  # it begins, perhaps once more
+            view.state, view.reason, view.since = AgentStatus.STARTING, "", event.at
     for name in event.removed:
         if name in board.agents:
             board.agents[name].removed = True

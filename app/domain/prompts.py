@@ -94,6 +94,11 @@ def reminder(message_ids: Sequence[str]) -> str:
     return f"You have not decided yet on {ids}. Call confirm for each first: accept, or decline with the reason."
 
 
+def bounced(message_id: str, recipient: str, reason: str) -> str:
+    """What an agent is told of a message of its own that was accepted, and did not reach its recipient."""
+    return f"Your message {message_id} to {recipient} was refused: {reason}. Nobody has read it."
+
+
 def messages_prompt(envelopes: Sequence[Envelope]) -> str:
     """The prompt that brings messages."""
     return "\n\n".join(message_block(envelope) for envelope in envelopes)

@@ -68,6 +68,11 @@ async def until_at_work(client: Client, runs: Iterable[FleetRun]) -> None:
                 await asyncio.sleep(0.05)
 
 
+def has_ended(journal: Journal, fleet: str) -> bool:
+    """Whether the end of the fleet's newest run is on record; False when it never ran."""
+    return any(_has_ended(journal, item) for item in journal.newest_runs() if item.fleet == fleet)
+
+
 async def revive(client: Client, journal: Journal, postbox: Postbox, fleet: str, agent: str) -> None:
     """Start ``agent`` again in a run that has ended: the run goes on with it alone.
 
@@ -77,12 +82,13 @@ async def revive(client: Client, journal: Journal, postbox: Postbox, fleet: str,
     if started is None:
         raise NotFound(f"{fleet} never ran", operation="start", hint="start the team with 'skerry run'")
     if not _has_ended(journal, started):
-        raise ActionRefused(f"the run of {fleet} goes on", operation="start")
+        raise ActionRefused(f"the run of {fleet} goes on", operation="start", hint="see 'skerry status'")
     run = rebuild(journal, postbox, started)
     if run is None or run.seed is None:
         raise ActionRefused("this run was made by an older Skerry", operation="start", hint="use 'skerry run'")
     if agent not in {plan.id for plan in run.agents}:
-        raise NotFound(f"{agent} is not in this run", operation="start")
+        hint = "start the team with 'skerry run'"
+        raise NotFound(f"the run that has ended was without {agent}", operation="start", hint=hint)
     minds = {**run.seed.minds, agent: run.seed.minds[agent].started_again()}
     ended = {name: how for name, how in run.seed.ended.items() if name != agent}
     seed = run.seed.model_copy(update={"minds": minds, "ended": ended})

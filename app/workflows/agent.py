@@ -322,8 +322,7 @@ class AgentWorkflow:
     @workflow.update
     async def end_wait(self, end: steps.WaitEnd) -> None:
         """A tool call no longer waits for what becomes of a message; what it gave to the agent is not new any more."""
-        self._state.waits.pop(end.message_id, None)
-        self._state.take_given(end.taken)
+        self._state.end_wait(end)
 
     @workflow.update
     async def finish(self, order: steps.FinishOrder) -> steps.ActionOutcome:

@@ -101,10 +101,17 @@ class Pump:
 
     async def _refuse(self, batch: list[MessageRef], reason: str) -> None:
         for message in batch:
+            # First: a tool call that waits for it hears of it by the fact, and says with ``end_wait`` that it has.
+            self._state.bounce(_bounced(message, reason))
             # Should the engine have died before the acceptance was on record, it is now.
             await self._facts.message(message.id, MessageState.ACCEPTED)
             await self._facts.record(self._facts.moved(message.id, MessageState.REFUSED, reason))
             self._state.waits.pop(message.id, None)
+
+
+def _bounced(message: MessageRef, reason: str) -> steps.Bounced:
+    reply = message.reply_to is not None
+    return steps.Bounced(message_id=message.id, recipient=message.recipient, reason=reason, reply=reply)
 
 
 async def tell(fleet: str, agent: str, signal: str, arguments: list[object]) -> bool:

@@ -10,7 +10,16 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.domain.envelope import USER, MessageRef
 from app.domain.events import AgentStatus
 from app.domain.interrupt import InterruptKind
-from app.workflows.steps import ActionOutcome, AgentOrder, AgentPlan, FleetStart, InterruptRef, TurnOrder
+from app.workflows.steps import (
+    ActionOutcome,
+    AgentOrder,
+    AgentPlan,
+    Bounced,
+    FleetStart,
+    InterruptRef,
+    TurnOrder,
+    WaitEnd,
+)
 
 MAX_INBOX = 100
 """Unread messages an agent may have; one more is refused to the sender."""
@@ -55,6 +64,8 @@ class AgentState(BaseModel):
     """Messages accepted of this agent and not yet handed to their recipients' workflows, oldest first."""
     waits: dict[str, MessageRef] = Field(default_factory=dict)
     """Messages whose fate the agent awaits in the middle of its turn."""
+    bounced: list[Bounced] = Field(default_factory=list)
+    """Messages accepted of it that came back, which its next prompt has to say."""
     doing: str = ""
     """Why the present turn runs."""
     given: list[str] = Field(default_factory=list)
@@ -98,6 +109,17 @@ class AgentState(BaseModel):
         self.given = [*self.given, *message_ids][-_REMEMBERED:]
         self.inbox = [message for message in self.inbox if message.id not in message_ids]
 
+    def end_wait(self, end: WaitEnd) -> None:
+        """Who waited for a message has been told what became of it, and was given ``end.taken``."""
+        self.waits.pop(end.message_id, None)
+        self.bounced = [item for item in self.bounced if item.message_id != end.message_id]
+        self.take_given(end.taken)
+
+    def bounce(self, item: Bounced) -> None:
+        """Have the next prompt say that a message came back; once, though it be tried again to put that on record."""
+        if item not in self.bounced:
+            self.bounced.append(item)
+
     def remove_unread(self, message_ids: Sequence[str]) -> list[str]:
         """Take messages out of the inbox again; which of them were still there."""
         there = [message.id for message in self.inbox if message.id in message_ids]
@@ -139,9 +161,14 @@ class AgentState(BaseModel):
             return "instructions"
         if self.answers:
             return "answer"
-        if self.blocked_by is None and (self.inbox or self.confirms):
+        if self.blocked_by is None and (self.inbox or self.confirms or self._waits_in_vain):
             return "messages"
         return None
+
+    @property
+    def _waits_in_vain(self) -> bool:
+        """Whether it may be waiting for the answer to what has come back; nobody answers a reply."""
+        return not self.finish and any(not item.reply for item in self.bounced)
 
     @property
     def blocked_by(self) -> InterruptRef | None:
@@ -156,16 +183,22 @@ class AgentState(BaseModel):
     def begin_turn(self, order: AgentOrder) -> TurnOrder:
         """The next turn: with its number, and all that the agent will be told."""
         cause = self.next_cause() or "messages"
-        reminder, answers = tuple(self.confirms), tuple(self.answers)
+        reminder, answers, bounced = tuple(self.confirms), tuple(self.answers), tuple(self.bounced)
         for message_id in reminder:
             self.reminders[message_id] = self.reminders.get(message_id, 0) + 1
         messages = tuple(self._empty_inbox())
-        self.answers.clear()
-        self.taken.clear()
+        for said in (self.answers, self.taken, self.bounced):
+            said.clear()
         self.turn += 1
         self.anew = self.restarted = False
         return TurnOrder(
-            order=order, turn=self.turn, cause=cause, messages=messages, answers=answers, reminder=reminder
+            order=order,
+            turn=self.turn,
+            cause=cause,
+            messages=messages,
+            answers=answers,
+            reminder=reminder,
+            bounced=bounced,
         )
 
     def put_back(self, turn: TurnOrder | None) -> None:
@@ -179,6 +212,7 @@ class AgentState(BaseModel):
         self.confirms.clear()
         self.reminders.clear()
         self.answers[:0] = answers
+        self.bounced[:0] = turn.bounced if turn is not None else ()
         self.resuming = None
 
     def bring_again(self, message_ids: Sequence[str]) -> None:

@@ -112,6 +112,15 @@ class PauseOrder(Frozen):
     to_disk: bool = False
 
 
+class Bounced(Frozen):
+    """A message that was accepted of an agent and refused on its way, when nobody was there any more to take it."""
+
+    message_id: str
+    recipient: str
+    reason: str
+    reply: bool = False
+
+
 class TurnOrder(Frozen):
     """One turn: the prompt is made from the bodies of these messages and answers."""
 
@@ -123,6 +132,8 @@ class TurnOrder(Frozen):
     """Where the store keeps the answered interrupts."""
     reminder: tuple[str, ...] = ()
     """Messages the agent read in an earlier turn and has neither accepted nor declined, as it must."""
+    bounced: tuple[Bounced, ...] = ()
+    """What became of messages of its own that it takes for accepted."""
 
 
 class TurnResult(Frozen):

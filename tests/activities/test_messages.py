@@ -9,9 +9,11 @@ from temporalio.client import Client
 
 from app.activities.tool_calls import ToolCalls
 from app.config import Paths
+from app.control.desk import shown_to_user
 from app.domain import events as ev
 from app.domain.envelope import MessageState
 from app.domain.errors import ActionRefused
+from app.domain.events import AgentStatus
 from app.domain.interrupt import Answer
 from app.domain.ports import ActionResult
 from app.workflows.agent import AgentWorkflow
@@ -317,3 +319,23 @@ async def test_who_does_not_decide_is_reminded_and_declines(paths: Paths, tempor
         assert "was reminded 3 times" in told[0].text
         reminded = [turn.prompt for turn in team.turns if "You have not decided yet on m-" in turn.prompt]
         assert len(reminded) == 3
+
+
+async def test_that_the_user_has_read_is_noticed_though_another_process_records_it(
+    paths: Paths, temporal: Client
+) -> None:
+    """The command line and the window write with journals of their own, which tell nobody here."""
+    told: list[ActionResult] = []
+
+    async def script(turn: Turn) -> None:
+        if turn.agent == "alice" and turn.number == 1:
+            note = {"recipient": "user", "body": "The disk is full.", "mode": "sync", "wait_for": "ack"}
+            told.append(await turn.call("send_message", **note))
+
+    async with Team(paths, temporal, script) as team:
+        await team.start()
+        board = await team.until(lambda board: any(view.state == "delivered" for view in board.messages.values()))
+        await team.until(lambda board: board.agents["alice"].state is AgentStatus.WAITING)
+        await asyncio.to_thread(shown_to_user, paths, list(board.messages))
+        await team.until(lambda board: bool(told), seconds=10)
+        assert told[0].text.startswith("The user has read m-")

@@ -65,7 +65,14 @@ async def test_stop_remove_start_and_reset(at_work: AtWork) -> None:
         await desk.team.until(lambda board: board.agents["alice"].state is AgentStatus.IDLE)
         await desk.team.control.stop_fleet(desk.team.fleet)
         await desk.team.until(lambda board: board.outcome != "")
-        assert (await desk.type("start", "alice")).complained(1, "has ended", "skerry run")
+        assert (await desk.type("start", "alice")).stdout == "alice is started again\n"
+        board = await desk.team.until(lambda board: board.agents["alice"].state is AgentStatus.IDLE)
+        assert (board.outcome, board.agents["bob"].state) == ("", AgentStatus.STOPPED)
+        assert (await desk.type("start", "alice")).complained(1, "alice is at work (idle)")
+        assert (await desk.type("start", "bob")).stdout == "bob is started again\n"
+        await desk.team.until(lambda board: board.agents["bob"].state is AgentStatus.IDLE)
+        await desk.team.control.stop_fleet(desk.team.fleet)
+        await desk.team.until(lambda board: board.outcome != "")
         done = await desk.type("remove", alice, "-y")
         assert done.stdout == "alice has no machine any more\n"
         assert alice not in desk.team.host.machines

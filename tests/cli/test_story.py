@@ -117,3 +117,19 @@ def test_limits_and_lost_machines(story: Story) -> None:
         "dev-agent  machine paused: its processors stand still",
         "team       left over and removed when the engine started: disk x.y (no agent has it)",
     ]
+
+
+def test_what_a_person_changes_in_a_team_is_told(story: Story) -> None:
+    agents = (ev.AgentDeclared(id="dev-agent", type="codex"),)
+    story.tell(ev.FleetReloaded, "", agents=agents, added=("docs-agent",), removed=("a", "b"))
+    story.tell(ev.FleetReloaded, "", agents=agents)
+    story.tell(ev.ChannelOpened, "dev-agent", recipient="test-agent")
+    story.tell(ev.RunReseeded, "", seed=1, why="Temporal did not know it")
+    story.tell(ev.ToolRefused, "dev-agent", tool="re\x1bply", reason="you have received no message 'm-1'")
+    assert told(story) == [
+        "team       agents.yaml read again: added docs-agent; removed a, b",
+        "team       agents.yaml read again: nothing changed",
+        "dev-agent  may write to test-agent from now on",
+        "team       the run was started again from the journal: Temporal did not know it",
+        "dev-agent  re\ufffdply refused: you have received no message 'm-1'",
+    ]

@@ -9,10 +9,14 @@ from temporalio.client import Client
 
 from app.config import Paths
 from app.domain import events as ev
+from app.domain.board import Board
 from app.domain.envelope import USER, Envelope, MessageState, reference
+from app.domain.errors import AlreadyAnswered
+from app.domain.interrupt import Answer, InterruptState
 from app.engine.expiry import Expiry
 from app.store.postbox import Postbox
 from app.workflows.agent import AgentWorkflow
+from app.workflows.confirmations import ACCEPT
 from app.workflows.steps import agent_workflow_id
 from tests.team import Team, Turn
 
@@ -91,3 +95,34 @@ async def test_a_message_of_a_run_without_workflows_expires(paths: Paths, tempor
         found = postbox.find("m-1")
         assert found is not None
         assert found.state is MessageState.EXPIRED
+
+
+async def test_a_confirmation_the_user_does_not_decide_in_time_is_taken_back(
+    paths: Paths, temporal: Client, postbox: Postbox
+) -> None:
+    """The asker's workflow does it: the approval would stay open for ever, and an answer would come too late."""
+
+    async def script(turn: Turn) -> None:
+        if turn.agent == "alice" and turn.number == 1:
+            ask = {"recipient": USER, "kind": "confirm", "mode": "async", "body": "Shall I?"}
+            await turn.call("send_message", **ask, expires_after_seconds=60)
+
+    async with Team(paths, temporal, script) as team:
+        team.stack.callback(postbox.close)
+        await team.start()
+        board = await team.until(lambda board: bool(board.open_interrupts) and board.quiet)
+        (asked,) = board.open_interrupts
+        expiry = Expiry(team.journal, postbox, temporal)
+        await expiry.look(datetime.now(UTC))
+        assert (await team.until(lambda board: True)).open_interrupts == [asked]
+        await expiry.look(datetime.now(UTC) + LATER)
+        board = await team.until(lambda board: not board.open_interrupts)
+        assert board.interrupts[asked.id].state is InterruptState.WITHDRAWN
+        board = await team.until(lambda board: asked.message_id in _expired(board))
+        assert "in time" in board.messages[asked.message_id or ""].reason
+        with pytest.raises(AlreadyAnswered):
+            await team.control.answer(team.fleet, asked.id, Answer(option=ACCEPT))
+
+
+def _expired(board: Board) -> list[str]:
+    return [name for name, view in board.messages.items() if view.state is MessageState.EXPIRED]

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+
 import httpx2
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from app.domain.actions import ACTIONS, Action
 from app.domain.errors import ActionRefused
 from app.gateway.server import Gateway
 from tests.gateway.conftest import Calls, MakeDoor
@@ -51,3 +57,36 @@ async def test_a_refusal_that_repeats_half_a_character_is_an_answer(
     async with httpx2.AsyncClient(transport=transport) as http:
         answer = await http.post("http://127.0.0.1:8080/mcp", content=_CALL % b"{}", headers=_HEADERS)
     assert answer.json()["result"]["content"][0]["text"] == "no field \ufffd\ufffd[2J"
+
+
+_TEXT = st.text(st.characters(), max_size=20)
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | _TEXT,  # NaN and Infinity too: Python writes them
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_TEXT, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+async def test_any_json_as_arguments_gets_an_answer(gateway: Gateway, door: MakeDoor, calls: Calls) -> None:
+    """What comes to the handler is an object; all else is refused by the server in words of its own."""
+    spec = door("bob")
+    await gateway.open_door(spec)
+    loop = asyncio.get_running_loop()
+    transport = httpx2.AsyncHTTPTransport(uds=str(spec.socket))
+    async with httpx2.AsyncClient(transport=transport) as http:
+
+        async def post(body: bytes) -> httpx2.Response:
+            return await http.post("http://127.0.0.1:8080/mcp", content=body, headers=_HEADERS)
+
+        @settings(max_examples=150, deadline=None, database=None)
+        @given(st.sampled_from(ACTIONS), _JSON)
+        def answered(action: type[Action], arguments: object) -> None:
+            params = {"name": action.name, "arguments": arguments}
+            call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+            answer = asyncio.run_coroutine_threadsafe(post(json.dumps(call).encode()), loop).result(30)
+            assert answer.status_code < 500, answer.text[:300]
+            told = answer.json()
+            assert ("result" in told) != ("error" in told)
+
+        await asyncio.to_thread(answered)
+    assert all(isinstance(arguments, dict) for _, _, arguments, _ in calls.made)

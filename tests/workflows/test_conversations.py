@@ -316,10 +316,10 @@ async def test_always_opens_a_channel_until_the_plan_says_otherwise(paths: Paths
         await wire.tell("bob", "change_plan", order)
         refused = await wire.send("bob", "alice", "fourth")
         assert refused.text == "Refused: you may not write to alice; you may write to: carol, user."
+        assert len(team.turns) == turns, "an agent at rest is not woken by a new plan"
         assert (await wire.send("bob", "carol", "fifth")).ok
         board = await team.until(lambda board: board.messages["m-fifth"].state is MessageState.REFUSED)
         assert board.messages["m-fifth"].reason == "carol has ended and reads no more messages"
-        assert len(team.turns) == turns, "an agent at rest is not woken by a new plan"
         assert DELIVER_ONCE != ALWAYS
 
 
