@@ -16,6 +16,7 @@ from app import __version__
 from app.cli import (
     act,
     bench,
+    chaos,
     doctor,
     images,
     life,
@@ -59,6 +60,7 @@ def build() -> typer.Typer:
     doctor.register(app)
     setup_check.register(app)
     bench.register(app)
+    chaos.register(app)
     return app
 
 

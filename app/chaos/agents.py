@@ -1,0 +1,142 @@
+"""Agents that are a script: they send what the plan says, answer what they are asked, and read what comes in."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from app.activities.crew import member_key
+from app.chaos.diary import Diary, Entry
+from app.chaos.plan import Plan, Planned
+from app.config import Paths
+from app.domain.ports import TurnObserver, TurnOutcome, TurnRequest
+
+_HEADERS = {"Accept": "application/json, text/event-stream", "MCP-Protocol-Version": "2025-06-18"}
+_HEAD = re.compile(r"^Message (m-[0-9a-f]+) from (\S+).*$", re.M)
+_WANTS = re.compile(r"^(c-\S+) wants (\w+)$", re.M)
+_ON = re.compile(r"On (c-\S+)\.")
+_ID = re.compile(r"\bm-[0-9a-f]+\b")
+_LOOK_EVERY = 4
+_RESENT = 3
+_TOOL_SECONDS = 90.0
+_AGAIN_SECONDS = 0.3
+_TIMEOUT_SECONDS = 900
+_FINAL = ("Refused: would_deadlock", "Expired:", "Timed out:")
+
+
+class Agents:
+    """Plays the turns of all agents of a run; what an earlier try of a turn did stands in the diaries."""
+
+    def __init__(self, plan: Plan, paths: Paths, fleet: str, diaries: Path) -> None:
+        self._plan, self._paths, self._fleet, self._diaries = plan, paths, fleet, diaries
+
+    async def play(self, agent: str, turn: TurnRequest, observer: TurnObserver) -> TurnOutcome:
+        """One turn of one agent."""
+        door = self._paths.door(member_key(self._fleet, agent))
+        transport = httpx.AsyncHTTPTransport(uds=str(door))
+        async with httpx.AsyncClient(transport=transport, timeout=_TOOL_SECONDS) as client:
+            player = _Player(self._plan.share(agent), Diary(self._diaries / agent), client, turn)
+            await player.play()
+        return TurnOutcome(session=turn.session or f"s-{agent}", stop_reason="end_turn")
+
+
+class _Player:
+    def __init__(
+        self, share: tuple[Planned, ...], diary: Diary, client: httpx.AsyncClient, turn: TurnRequest
+    ) -> None:
+        self._share, self._diary, self._client, self._turn = share, diary, client, turn
+        self._handled: set[str] = set()
+        self._answered: set[str] = set()
+
+    async def play(self) -> None:
+        await self._handle(self._turn.prompt)
+        await self._look()
+        told = {entry.key for entry in self._diary.entries() if entry.what == "told"}
+        done = [planned for planned in self._share if planned.key in told]
+        again = done[-_RESENT:] if self._turn.resume else []
+        open_ones = [planned for planned in self._share if planned.key not in told]
+        for number, planned in enumerate([*again, *open_ones], start=1):
+            await self._send(planned)
+            if planned.pause and planned.key not in told and planned.key not in self._answered:
+                break  # the answer wakes it
+            if number % _LOOK_EVERY == 0:
+                await self._look()
+        else:
+            await self._look()
+        self._diary.add(Entry("turn", self._turn.turn))
+
+    async def _send(self, planned: Planned) -> None:
+        wants = {"async": "nothing", "ack": "nothing", "confirm": "decision"}.get(planned.how, "answer")
+        arguments: dict[str, Any] = {
+            "recipient": planned.recipient,
+            "subject": f"About {planned.key}",
+            "body": f"{planned.key} wants {wants}",
+            "idempotency_key": planned.key,
+        }
+        if planned.how in ("ack", "reply", "confirm"):
+            arguments |= {"mode": "sync", "timeout_seconds": _TIMEOUT_SECONDS}
+            arguments |= {"kind": "confirm"} if planned.how == "confirm" else {}
+            arguments |= {"wait_for": "ack"} if planned.how == "ack" else {}
+        ok, text = await self._insist("send_message", **arguments)
+        if not ok and text.startswith("Refused: would_deadlock"):
+            self._diary.add(Entry("told", self._turn.turn, f"{planned.key}/circle", words=text))
+            circle = {name: arguments[name] for name in ("recipient", "subject", "body")}
+            ok, text = await self._insist("send_message", **circle, idempotency_key=f"{planned.key}-a")
+        ok, text = await self._pending(ok, text)
+        found = _ID.search(text) if text.startswith("Accepted as") else None
+        await self._handle(text)
+        self._diary.add(Entry("told", self._turn.turn, planned.key, found[0] if found else "", text[:200]))
+
+    async def _pending(self, ok: bool, text: str) -> tuple[bool, str]:
+        while text.startswith("pending:") and (found := _ID.search(text)):
+            ok, text = await self._insist("await_reply", message_id=found[0], timeout_seconds=_TIMEOUT_SECONDS)
+        return ok, text
+
+    async def _look(self) -> None:
+        await self._handle((await self._insist("read_inbox"))[1])
+
+    async def _handle(self, text: str) -> None:
+        """Note every message in ``text``, then do what it asks for."""
+        heads = list(_HEAD.finditer(text))
+        ends = [head.start() for head in heads[1:]] + [len(text)]
+        for head, end in zip(heads, ends, strict=True):
+            message_id = head[1]
+            if message_id in self._handled:
+                continue
+            self._handled.add(message_id)
+            self._diary.add(Entry("seen", self._turn.turn, id=message_id))
+            self._answered |= set(_ON.findall(text[head.end() : end]))
+            wants = _WANTS.search(text[head.end() : end])
+            if wants is not None:
+                await self._answer(message_id, wants[1], wants[2])
+
+    async def _answer(self, message_id: str, key: str, wants: str) -> None:
+        if wants == "answer":
+            await self._insist("reply", message_id=message_id, body=f"On {key}.", idempotency_key=f"r-{key}")
+        elif wants == "decision":
+            decision = "decline" if key.endswith("7") else "accept"
+            await self._insist("confirm", message_id=message_id, decision=decision, reason=f"On {key}.")
+
+    async def _insist(self, tool: str, **arguments: Any) -> tuple[bool, str]:
+        """Call a tool until it says yes, or no for good."""
+        while True:
+            try:
+                ok, text = await self._call(tool, arguments)
+            except (httpx.HTTPError, OSError) as error:
+                ok, text = False, str(error)
+            if ok or text.startswith(_FINAL):
+                return ok, text
+            if "first accept or decline" in text:
+                await self._look()
+            await asyncio.sleep(_AGAIN_SECONDS)
+
+    async def _call(self, tool: str, arguments: dict[str, Any]) -> tuple[bool, str]:
+        request = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": tool, "arguments": arguments}}
+        answer = await self._client.post("http://127.0.0.1:8080/mcp", json=request, headers=_HEADERS)
+        answer.raise_for_status()
+        result = answer.json()["result"]
+        return not result.get("isError"), "".join(part.get("text", "") for part in result["content"])
