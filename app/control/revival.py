@@ -12,7 +12,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from app.config import Paths
 from app.control.requests import engine_trouble
 from app.domain.errors import ActionRefused
-from app.engine.reseed import has_ended, revive
+from app.engine.minds import has_ended
 from app.store.journal import Journal
 from app.store.postbox import Postbox
 from app.workflows import steps
@@ -25,7 +25,7 @@ async def over(client: Client, journal: Journal, fleet: str) -> bool:
     """Whether no workflow of the fleet is there to be asked; one that is about to close is waited for."""
     until = time.monotonic() + CLOSING_SECONDS
     while await _is_open(client, fleet):
-        if not has_ended(journal, fleet) or time.monotonic() >= until:
+        if not _is_on_record(journal, fleet) or time.monotonic() >= until:
             return False
         await asyncio.sleep(0.1)
     return True
@@ -33,6 +33,8 @@ async def over(client: Client, journal: Journal, fleet: str) -> bool:
 
 async def start_after_the_end(client: Client, journal: Journal, paths: Paths, fleet: str, agent: str) -> None:
     """See ``revive``; Temporal's errors become those of a user."""
+    from app.engine.reseed import revive  # it can replay workflows, and so loads all that they do
+
     postbox = Postbox(paths.journal_db)
     try:
         await revive(client, journal, postbox, fleet, agent)
@@ -42,6 +44,10 @@ async def start_after_the_end(client: Client, journal: Journal, paths: Paths, fl
         raise engine_trouble(error) from None
     finally:
         postbox.close()
+
+
+def _is_on_record(journal: Journal, fleet: str) -> bool:
+    return any(has_ended(journal, started) for started in journal.newest_runs() if started.fleet == fleet)
 
 
 async def _is_open(client: Client, fleet: str) -> bool:

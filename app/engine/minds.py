@@ -102,6 +102,18 @@ class Past:
         return found
 
 
+def seeds(journal: Journal, started: ev.RunStarted) -> int:
+    """How often a run was started again from the journal."""
+    newest = journal.last("run_reseeded", fleet=started.fleet, run=started.run)
+    return newest.seed if isinstance(newest, ev.RunReseeded) else 0
+
+
+def has_ended(journal: Journal, started: ev.RunStarted) -> bool:
+    """Whether the end of a run is on record and it was not started again since."""
+    number = seeds(journal, started)
+    return journal.has(f"{started.run}/ended/{number}" if number else f"{started.run}/ended")
+
+
 def let_through(past: Past | None, message_id: str) -> bool:
     """Whether the user had decided that a held message is delivered."""
     asked = [] if past is None else [item for item in past.raised.values() if item.message_id == message_id]

@@ -25,7 +25,7 @@ from app.domain.envelope import USER, MessageState
 from app.domain.errors import ActionRefused, ConfigError, NotFound, SkerryError
 from app.domain.events import AgentStatus
 from app.domain.text import first_line
-from app.engine.minds import KINDS, Minds, Past, let_through, read_pasts
+from app.engine.minds import KINDS, Minds, Past, has_ended, let_through, read_pasts, seeds
 from app.engine.team_orders import plans
 from app.engine.worker import WORKFLOWS, workflow_runner
 from app.store.journal import Journal
@@ -45,7 +45,7 @@ async def reseed(journal: Journal, postbox: Postbox, client: Client) -> list[Fle
     """Start every run again that should go on and does not; returns those. One that fails is logged, others go on."""
     begun: list[FleetRun] = []
     for started in journal.newest_runs():
-        if _has_ended(journal, started):
+        if has_ended(journal, started):
             continue
         try:
             why = await _trouble(client, journal, started)
@@ -68,11 +68,6 @@ async def until_at_work(client: Client, runs: Iterable[FleetRun]) -> None:
                 await asyncio.sleep(0.05)
 
 
-def has_ended(journal: Journal, fleet: str) -> bool:
-    """Whether the end of the fleet's newest run is on record; False when it never ran."""
-    return any(_has_ended(journal, item) for item in journal.newest_runs() if item.fleet == fleet)
-
-
 async def revive(client: Client, journal: Journal, postbox: Postbox, fleet: str, agent: str) -> None:
     """Start ``agent`` again in a run that has ended: the run goes on with it alone.
 
@@ -81,7 +76,7 @@ async def revive(client: Client, journal: Journal, postbox: Postbox, fleet: str,
     started = next((item for item in journal.newest_runs() if item.fleet == fleet), None)
     if started is None:
         raise NotFound(f"{fleet} never ran", operation="start", hint="start the team with 'skerry run'")
-    if not _has_ended(journal, started):
+    if not has_ended(journal, started):
         raise ActionRefused(f"the run of {fleet} goes on", operation="start", hint="see 'skerry status'")
     run = rebuild(journal, postbox, started)
     if run is None or run.seed is None:
@@ -109,7 +104,7 @@ def rebuild(journal: Journal, postbox: Postbox, started: ev.RunStarted) -> Fleet
     states = {agent: minds.mind(_order(start, agent), past) for agent, past in known.items()}
     for agent in states.keys() - {plan.id for plan in team} - ended.keys():
         states[agent].stop = "removed from agents.yaml"
-    seed = FleetSeed(number=_seeds(journal, started) + 1, minds=states, ended=ended)
+    seed = FleetSeed(number=seeds(journal, started) + 1, minds=states, ended=ended)
     return start.model_copy(update={"agents": team, "seed": seed})
 
 
@@ -120,16 +115,6 @@ async def unreplayable(histories: Iterable[WorkflowHistory]) -> str:
     )
     results = await replayer.replay_workflows(_each(histories), raise_on_replay_failure=False)
     return next((first_line(str(failure), 300) for failure in results.replay_failures.values()), "")
-
-
-def _has_ended(journal: Journal, started: ev.RunStarted) -> bool:
-    number = _seeds(journal, started)
-    return journal.has(f"{started.run}/ended/{number}" if number else f"{started.run}/ended")
-
-
-def _seeds(journal: Journal, started: ev.RunStarted) -> int:
-    newest = journal.last("run_reseeded", fleet=started.fleet, run=started.run)
-    return newest.seed if isinstance(newest, ev.RunReseeded) else 0
 
 
 def _order(start: FleetRun, agent: str) -> steps.AgentOrder:
@@ -175,7 +160,7 @@ async def _trouble(client: Client, journal: Journal, started: ev.RunStarted) -> 
     memo = await description.memo()
     if str(memo.get("run")) != started.run:
         return "Temporal knew another run only"
-    if int(str(memo.get("seed", 0))) != _seeds(journal, started):
+    if int(str(memo.get("seed", 0))) != seeds(journal, started):
         return "Temporal had an earlier state of it"
     if description.status is not WorkflowExecutionStatus.RUNNING:
         return "its workflow had ended without the run's end"
@@ -281,7 +266,7 @@ def _give_up(journal: Journal, started: ev.RunStarted, why: str) -> None:
         if agent.id not in pasts or pasts[agent.id].ended is None:
             named = {**_named(started, f"{agent.id}/given-up"), "agent": agent.id}
             journal.append(ev.AgentMoved(**named, state=AgentStatus.FAILED, reason=first_line(words, 300)))
-    number = _seeds(journal, started)
+    number = seeds(journal, started)
     name = f"ended/{number}" if number else "ended"
     journal.append(ev.RunEnded(**_named(started, name), outcome="failed"))
 

@@ -57,12 +57,11 @@ def test_a_removed_agent_keeps_nobody_waiting() -> None:
         MAKE.moved("bob", AgentStatus.RUNNING),
         message("m-1", "alice", "bob", 0),
     )
-    assert not board.quiet
+    assert (board.quiet, board.ended) == (False, False)
     board.apply(reloaded("alice", removed=("bob",)))
-    assert board.quiet
-    assert not board.ended
+    assert (board.quiet, board.ended) == (True, False)
     board.apply(MAKE.moved("alice", AgentStatus.COMPLETED))
-    assert board.ended
+    assert (board.quiet, board.ended) == (True, True)
 
 
 def test_an_agent_that_comes_back_has_not_ended() -> None:
@@ -73,8 +72,8 @@ def test_an_agent_that_comes_back_has_not_ended() -> None:
     )
     assert board.ended
     board.apply(reloaded("alice", "bob", added=("bob",)))
-    assert not board.ended
-    assert (board.agents["bob"].state, board.agents["bob"].reason) == (AgentStatus.STARTING, "")
+    bob = board.agents["bob"]
+    assert (board.ended, bob.state, bob.reason) == (False, AgentStatus.STARTING, "")
 
 
 def test_a_run_that_goes_on_has_no_outcome_until_it_ends_again() -> None:
