@@ -178,6 +178,7 @@ class AgentSteps:
         recorder.mark_read()
         recorder.flush()
         self._end_waits(member)
+        await member.told()  # what it has read, before its next turn is made of what it has not
         self._end(turn, outcome, time.monotonic() - began)
         return outcome
 

@@ -40,6 +40,7 @@ log = logging.getLogger(__name__)
 MachineFact = Literal["starting", "ready", "paused", "suspended", "lost", "stopped", "destroyed"]
 PAUSE_LOOK_SECONDS = 0.25
 SYNC_SECONDS = 60.0
+TELLING_SECONDS = 5.0
 LOST_REMEDY = "it is started again on its own disk; what it had not yet written there is lost"
 
 GATEWAY_URL = "http://127.0.0.1:8080"
@@ -57,6 +58,8 @@ class Member:
     memory: MemoryFile
     sandbox: Sandbox | None = None
     turn: int = 0
+    telling: set[asyncio.Task[None]] = field(default_factory=set)
+    """What its workflow is being told while its turn goes on."""
     limits: LimitLog | None = None
     bare: bool = False
     """Whether its machine, new, has yet to get the workspace."""
@@ -67,6 +70,11 @@ class Member:
     ending: bool = False
     """Whether its turn is being ended: nothing that it waits for is of use any more."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def told(self) -> None:
+        """Wait until its workflow has been told what it was to be told, a bounded time."""
+        if self.telling:
+            await asyncio.wait(self.telling, timeout=TELLING_SECONDS)
 
 
 Roster = dict[str, Member]

@@ -27,6 +27,8 @@ MAX_HOPS = 32
 MAX_NAME_BYTES = 100
 MAX_KEY_BYTES = 200
 _TRIES = 100
+SOON_SECONDS = 5
+"""A message that is on record is in its recipient's inbox before."""
 _READ_ALREADY = "Read in this turn already:"
 
 
@@ -113,8 +115,16 @@ class Messages:
         return await self._wait(member, awaited, now)
 
     async def read_inbox(self, member: Member, seconds: int) -> ActionResult:
-        """Put what came in before the agent; what it read in this turn already comes again, marked as such."""
-        envelopes = self._mail.envelopes(await self._waiting.inbox(member, seconds))
+        """Put what came in before the agent; what it read in this turn already comes again, marked as such.
+
+        What is on record as accepted for it is given at once: its workflow is told meanwhile. Only a request for
+        confirmation goes through the workflow first, as that binds what the agent may do next.
+        """
+        rows = await self._waiting.unread(member, seconds)
+        if rows and all(row.kind != "confirm" for row in rows):
+            return await self._give(member, [row.id for row in rows])
+        soon = max(seconds, SOON_SECONDS) if rows else 0
+        envelopes = self._mail.envelopes(await self._waiting.inbox(member, soon))
         new = [item for item in envelopes if self._waiting.is_new(item.id)]
         old = [item for item in envelopes if item not in new]
         texts = await self._mail.texts(member.sandbox, new)
@@ -125,6 +135,13 @@ class Messages:
         # Otherwise it is the same call once more, perhaps of a program that was cut: it gets the same answer.
         self._mail.journal.append(*self._mail.moved(member.order, [item.id for item in new], MessageState.READ))
         return ActionResult("\n\n".join([*texts, *again]))
+
+    async def _give(self, member: Member, message_ids: list[str]) -> ActionResult:
+        envelopes = self._mail.envelopes(message_ids)
+        texts = await self._mail.texts(member.sandbox, envelopes)
+        self._mail.journal.append(*self._mail.moved(member.order, message_ids, MessageState.READ))
+        self._workflow.end_wait(member, steps.WaitEnd(message_id="", taken=tuple(message_ids), again=True))
+        return ActionResult("\n\n".join(texts))
 
     def _try(self, action_id: str) -> tuple[str, MessageRow | None]:
         """The message of a call, and where it stands; a new one when the last was refused for what passes."""
@@ -174,7 +191,8 @@ class Messages:
     ) -> steps.ActionOutcome:
         """Have the agent's workflow decide, and put what it accepts on record before the agent is told."""
         message = reference(envelope, awaits)
-        order = steps.SendOrder(action_id=envelope.id, message=message, obstacle=obstacle)
+        received = envelope.reply_to is not None  # looked up before the reply was made
+        order = steps.SendOrder(action_id=envelope.id, message=message, obstacle=obstacle, received=received)
         accepted = False
         try:
             outcome = await self._workflow.outcome(member, "send", order)

@@ -36,13 +36,15 @@ class OwnWorkflow:
 
     async def read_inbox(self, member: Member) -> tuple[str, ...]:
         """Ids of the messages that came in, and of those read in this turn already."""
+        await member.told()
         return (await self._handle(member).execute_update(AgentWorkflow.read_inbox)).message_ids
 
     def end_wait(self, member: Member, end: steps.WaitEnd) -> None:
         """Have the workflow told, in a while, that a wait is over; the call goes on meanwhile."""
         task = asyncio.get_running_loop().create_task(self._tell(member, end))
-        self._telling.add(task)
-        task.add_done_callback(self._telling.discard)
+        for telling in (self._telling, member.telling):
+            telling.add(task)
+            task.add_done_callback(telling.discard)
 
     async def close(self) -> None:
         """Give up what is not told yet: a message that was given as an answer says so itself."""

@@ -71,6 +71,18 @@ class Waiting:
                 left = (min(ends, call_ends) - now).total_seconds()
                 await watch.news(min(left, USER_LOOK_SECONDS) if awaited.recipient == USER else left)
 
+    async def unread(self, member: Member, seconds: float) -> list[MessageRow]:
+        """What the agent has yet to read, by the record; at the latest after ``seconds``."""
+        order, ends = member.order, datetime.now(UTC) + timedelta(seconds=seconds)
+        topics = inbox_topic(order.fleet, order.agent), turn_topic(order.fleet, order.agent)
+        with self._mail.arrivals.watch(*topics) as watch:
+            while True:
+                rows = self._mail.postbox.unread(order.fleet, order.run, order.agent)
+                left = (ends - datetime.now(UTC)).total_seconds()
+                if rows or left <= 0 or member.ending:
+                    return rows
+                await watch.news(left)
+
     async def inbox(self, member: Member, seconds: float) -> tuple[str, ...]:
         """Ids of the messages that came in, at the latest after ``seconds``; read ones come along."""
         order, ends = member.order, datetime.now(UTC) + timedelta(seconds=seconds)

@@ -45,9 +45,7 @@ class Agents:
 
 
 class _Player:
-    def __init__(
-        self, share: tuple[Planned, ...], diary: Diary, client: httpx.AsyncClient, turn: TurnRequest
-    ) -> None:
+    def __init__(self, share: tuple[Planned, ...], diary: Diary, client: httpx.AsyncClient, turn: TurnRequest) -> None:
         self._share, self._diary, self._client, self._turn = share, diary, client, turn
         self._handled: set[str] = set()
         self._answered: set[str] = set()

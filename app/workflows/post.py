@@ -49,7 +49,7 @@ class Post:
         It waits for nothing: whoever calls has its acceptance put on record, the pump hands it over.
         """
         message = order.message
-        if order.obstacle or self._state.judge(message, self._plan, self._team) != "direct":
+        if order.obstacle or self._judge(order) != "direct":
             return None
         self._state.outbox.append(message)
         self._state.decided(message.reply_to)
@@ -63,8 +63,11 @@ class Post:
         """Hold or refuse a message that cannot go straight to its recipient; what the agent is told."""
         return self._state.remember(order.action_id, await self._hold_or_refuse(order))
 
+    def _judge(self, order: steps.SendOrder) -> str:
+        return self._state.judge(order.message, self._plan, self._team, received=order.received)
+
     async def _hold_or_refuse(self, order: steps.SendOrder) -> steps.ActionOutcome:
-        verdict = self._state.judge(order.message, self._plan, self._team)
+        verdict = self._judge(order)
         if verdict == "ask" and not order.obstacle:
             self._note_wait(order.message)
             return await self._hold(order.message)

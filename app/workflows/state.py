@@ -114,6 +114,8 @@ class AgentState(BaseModel):
         self.waits.pop(end.message_id, None)
         self.bounced = [item for item in self.bounced if item.message_id != end.message_id]
         self.take_given(end.taken)
+        if end.again:
+            self.taken.extend(item for item in end.taken if item not in self.taken)
 
     def bounce(self, item: Bounced) -> None:
         """Have the next prompt say that a message came back; once, though it be tried again to put that on record."""
@@ -139,15 +141,18 @@ class AgentState(BaseModel):
         return ids
 
     def judge(
-        self, message: MessageRef, plan: AgentPlan, team: frozenset[str]
+        self, message: MessageRef, plan: AgentPlan, team: frozenset[str], *, received: bool = False
     ) -> Literal["direct", "ask", "deny"] | str:
-        """What the topology says of a message: ``direct``, ``ask``, ``deny``, or words for one that cannot be."""
+        """What the topology says of a message: ``direct``, ``ask``, ``deny``, or words for one that cannot be.
+
+        ``received``: the host knows that what it replies to has come.
+        """
         if message.recipient == plan.id:
             return "you cannot write to yourself; keep notes with memory_append"
         if message.recipient != USER and message.recipient not in team:
             return f"there is no agent {message.recipient!r}; the team: {', '.join(sorted(team - {plan.id}))}, {USER}"
         if message.reply_to is not None:
-            known = message.reply_to in self.received or message.reply_to in self.given
+            known = received or message.reply_to in self.received or message.reply_to in self.given
             return "direct" if known else f"you have received no message {message.reply_to!r}"
         if message.recipient == USER or message.recipient in (*plan.recipients, *self.channels):
             return "direct"

@@ -257,6 +257,8 @@ class SendOrder(Frozen):
     action_id: str
     message: MessageRef
     obstacle: str = ""
+    received: bool = False
+    """The host has seen that the message replied to came to this agent: its workflow may hear of that in a moment."""
 
 
 class WaitEnd(Frozen):
@@ -264,6 +266,8 @@ class WaitEnd(Frozen):
 
     message_id: str
     taken: tuple[str, ...] = ()
+    again: bool = False
+    """Whether they are told again when the agent reads its inbox once more in this turn."""
 
 
 class ReloadOrder(Frozen):
