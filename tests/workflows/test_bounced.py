@@ -9,6 +9,8 @@ from temporalio.client import Client
 from app.config import Paths
 from app.domain.envelope import MessageState
 from app.domain.events import AgentStatus
+from app.workflows import steps
+from app.workflows.state import AgentState
 from tests.team import Team, Turn
 
 BOUNCED = "was refused: bob has ended and reads no more messages"
@@ -60,3 +62,28 @@ async def test_who_has_waited_for_it_was_told_already(paths: Paths, temporal: Cl
         await team.until(lambda board: len(prompts_of(team, "alice")) == 2)
         assert told == ["Refused: bob has ended and reads no more messages."]
         assert "refused" not in prompts_of(team, "alice")[1]
+
+
+def test_what_a_turn_should_have_said_is_said_by_the_next_when_it_is_forgotten() -> None:
+    order = steps.AgentOrder(fleet="f", run="r", agent="alice", project_file="")
+    item = steps.Bounced(message_id="m-1", recipient="bob", reason="bob has ended")
+    state = AgentState(turn=1)
+    for _ in range(2):  # the record of it was tried again
+        state.bounce(item)
+    assert state.next_cause() == "messages"
+    turn = state.begin_turn(order)
+    assert (turn.bounced, state.bounced, state.next_cause()) == ((item,), [], None)
+    state.put_back(turn)
+    assert state.bounced == [item]
+    state.end_wait(steps.WaitEnd(message_id="m-1"))
+    assert state.bounced == []
+
+
+def test_nobody_is_woken_for_a_reply_or_after_the_end() -> None:
+    state = AgentState(turn=1)
+    state.bounce(steps.Bounced(message_id="m-1", recipient="bob", reason="bob has ended", reply=True))
+    assert state.next_cause() is None
+    state.bounce(steps.Bounced(message_id="m-2", recipient="bob", reason="bob has ended"))
+    assert state.next_cause() == "messages"
+    state.finish = "done"
+    assert state.next_cause() is None

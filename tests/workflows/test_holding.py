@@ -154,9 +154,13 @@ async def test_a_stopped_agent_starts_again_with_what_it_had(paths: Paths, tempo
             await team.control.start_agent(team.fleet, "carol")
         await team.control.stop_fleet(team.fleet)
         await team.until(lambda board: board.outcome == "stopped")
-        with pytest.raises(NotFound, match="has ended") as ended_error:
-            await team.control.start_agent(team.fleet, "alice")
+        with pytest.raises(NotFound, match="the run that has ended was without carol") as ended_error:
+            await team.control.start_agent(team.fleet, "carol")
         assert "skerry run" in ended_error.value.hint
+        await team.control.start_agent(team.fleet, "alice")
+        board = await team.until(lambda board: board.agents["alice"].state is AgentStatus.IDLE)
+        assert (board.outcome, board.agents["bob"].state) == ("", AgentStatus.STOPPED)
+        assert [turn.number for turn in team.turns if turn.agent == "alice"] == [1, 2, 3]
 
 
 async def test_reset_makes_a_clean_machine_and_begins_anew(paths: Paths, temporal: Client) -> None:
