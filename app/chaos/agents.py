@@ -45,9 +45,7 @@ class Agents:
 
 
 class _Player:
-    def __init__(
-        self, share: tuple[Planned, ...], diary: Diary, client: httpx.AsyncClient, turn: TurnRequest
-    ) -> None:
+    def __init__(self, share: tuple[Planned, ...], diary: Diary, client: httpx.AsyncClient, turn: TurnRequest) -> None:
         self._share, self._diary, self._client, self._turn = share, diary, client, turn
         self._handled: set[str] = set()
         self._answered: set[str] = set()
@@ -102,7 +100,7 @@ class _Player:
     async def _handle(self, text: str) -> None:
         """Note every message in ``text``, then do what it asks for."""
         heads = list(_HEAD.finditer(text))
-        ends = [head.start() for head in heads[1:]] + [len(text)]
+        ends = [*(head.start() for head in heads[1:]), len(text)][: len(heads)]
         for head, end in zip(heads, ends, strict=True):
             message_id = head[1]
             if message_id in self._handled:

@@ -78,17 +78,20 @@ class Chaos:
         return ledger
 
     async def _start(self, project: Project) -> None:
+        self._launch(project)
+        until = time.monotonic() + READY_SECONDS
+        while engine_info(self._paths) is None:
+            if self._engine is None or self._engine.poll() is not None or time.monotonic() > until:
+                words = self._paths.engine_log.read_text(errors="replace").strip()[-1000:]
+                raise EngineError(f"the engine did not start: {words}", operation="chaos")
+            await asyncio.sleep(0.05)
+
+    def _launch(self, project: Project) -> None:
         plan = [str(number) for number in (self._plan.seed, self._plan.messages, self._plan.kills, self._plan.agents)]
         environment = {**self._environment, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
         command = [sys.executable, "-m", "app.chaos.engine", str(self._home), project.fleet_id, *plan]
         with self._paths.engine_log.open("ab") as log:
             self._engine = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
-        until = time.monotonic() + READY_SECONDS
-        while engine_info(self._paths) is None:
-            if self._engine.poll() is not None or time.monotonic() > until:
-                words = self._paths.engine_log.read_text(errors="replace").strip()[-1000:]
-                raise EngineError(f"the engine did not start: {words}", operation="chaos")
-            await asyncio.sleep(0.05)
 
     async def _until(self, kill: Kill) -> None:
         """Until it is time for ``kill``, or nothing goes on any more."""
