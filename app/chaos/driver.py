@@ -104,9 +104,7 @@ class Chaos:
 
     async def _kill(self, kill: Kill, project: Project) -> None:
         assert self._engine is not None
-        self._progress(
-            f"{self._seconds():.0f} s: {self._told()} of {self._plan.messages} sent; kill {len(self._done) + 1}: {kill.target}"
-        )
+        self._tell(f"{self._told()} of {self._plan.messages} sent; kill {len(self._done) + 1}: {kill.target}")
         self._done.append(kill)
         if kill.target == "engine":
             self._end()
@@ -136,7 +134,7 @@ class Chaos:
                 open_ones = len(books.stuck())
                 if open_ones != last:
                     last, since = open_ones, time.monotonic()
-                    self._progress(f"{self._seconds():.0f} s: {open_ones} still open")
+                    self._tell(f"{open_ones} still open")
                 if not open_ones or time.monotonic() - since > QUIET_SECONDS:
                     return books.ledger()
                 await asyncio.sleep(1)
@@ -145,6 +143,9 @@ class Chaos:
 
     def _seconds(self) -> float:
         return time.monotonic() - self._began
+
+    def _tell(self, words: str) -> None:
+        self._progress(f"{self._seconds():.0f} s: {words}")
 
     def _told(self) -> int:
         return sum(1 for entries in self._diaries().values() for entry in entries if entry.what == "told")
