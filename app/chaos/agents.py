@@ -82,8 +82,9 @@ class _Player:
         ok, text = await self._insist("send_message", **arguments)
         if not ok and text.startswith("Refused: would_deadlock"):
             self._diary.add(Entry("told", self._turn.turn, f"{planned.key}/circle", words=text))
-            circle = {name: arguments[name] for name in ("recipient", "subject", "body")}
-            ok, text = await self._insist("send_message", **circle, idempotency_key=f"{planned.key}-a")
+            unhurried = {name: arguments[name] for name in arguments if name not in ("timeout_seconds", "wait_for")}
+            unhurried |= {"mode": "async", "idempotency_key": f"{planned.key}-a"}
+            ok, text = await self._insist("send_message", **unhurried)
         ok, text = await self._pending(ok, text)
         found = _ID.search(text) if text.startswith("Accepted as") else None
         await self._handle(text)

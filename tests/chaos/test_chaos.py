@@ -34,7 +34,7 @@ def test_nothing_is_lost_doubled_or_stuck_in_a_short_run() -> None:
     found = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert found.returncode == 0, found.stdout + found.stderr
     ledger = json.loads(found.stdout)
-    assert (ledger["sent"], ledger["kills"], ledger["planned"]) == (40, 4, 40)
+    assert (ledger["kills"], ledger["planned"]) == (4, 40) and ledger["sent"] >= 40
     assert (ledger["lost"], ledger["doubled"], ledger["stuck"], ledger["troubles"]) == (0, 0, 0, [])
     assert ledger["adds_up"] and ledger["answered"] > 0
     left = homes() - before
