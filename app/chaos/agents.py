@@ -119,7 +119,7 @@ class _Player:
 
     async def _answer(self, message_id: str, key: str, wants: str) -> None:
         if wants == "answer":
-            await self._insist("reply", message_id=message_id, body=f"On {key}.", idempotency_key=f"r-{key}")
+            await self._insist("reply", message_id=message_id, body=f"On {key}.", idempotency_key=f"r-{message_id}")
         elif wants == "decision":
             decision = "decline" if key.endswith("7") else "accept"
             await self._insist("confirm", message_id=message_id, decision=decision, reason=f"On {key}.")
