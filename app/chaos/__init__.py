@@ -1,1 +1,1 @@
-"""Chaos: scripted agents talk while engine and Temporal server are killed; a ledger says what became of each message."""
+"""Chaos: scripted agents talk while engine and Temporal server are killed; a ledger accounts for every message."""

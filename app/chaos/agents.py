@@ -13,7 +13,7 @@ from app.activities.crew import member_key
 from app.chaos.diary import Diary, Entry
 from app.chaos.plan import Plan, Planned
 from app.config import Paths
-from app.domain.ports import TurnObserver, TurnOutcome, TurnRequest
+from app.domain.ports import Said, TurnObserver, TurnOutcome, TurnRequest
 
 _HEADERS = {"Accept": "application/json, text/event-stream", "MCP-Protocol-Version": "2025-06-18"}
 _HEAD = re.compile(r"^Message (m-[0-9a-f]+) from (\S+).*$", re.M)
@@ -37,6 +37,7 @@ class Agents:
     async def play(self, agent: str, turn: TurnRequest, observer: TurnObserver) -> TurnOutcome:
         """One turn of one agent."""
         door = self._paths.door(member_key(self._fleet, agent))
+        await observer.said(Said(f"Turn {turn.turn}."))  # a sign of life: the prompt is before the model
         transport = httpx.AsyncHTTPTransport(uds=str(door))
         async with httpx.AsyncClient(transport=transport, timeout=_TOOL_SECONDS) as client:
             player = _Player(self._plan.share(agent), Diary(self._diaries / agent), client, turn)
@@ -82,8 +83,9 @@ class _Player:
         ok, text = await self._insist("send_message", **arguments)
         if not ok and text.startswith("Refused: would_deadlock"):
             self._diary.add(Entry("told", self._turn.turn, f"{planned.key}/circle", words=text))
-            circle = {name: arguments[name] for name in ("recipient", "subject", "body")}
-            ok, text = await self._insist("send_message", **circle, idempotency_key=f"{planned.key}-a")
+            unhurried = {name: arguments[name] for name in arguments if name not in ("timeout_seconds", "wait_for")}
+            unhurried |= {"mode": "async", "idempotency_key": f"{planned.key}-a"}
+            ok, text = await self._insist("send_message", **unhurried)
         ok, text = await self._pending(ok, text)
         found = _ID.search(text) if text.startswith("Accepted as") else None
         await self._handle(text)
@@ -100,21 +102,24 @@ class _Player:
     async def _handle(self, text: str) -> None:
         """Note every message in ``text``, then do what it asks for."""
         heads = list(_HEAD.finditer(text))
-        ends = [head.start() for head in heads[1:]] + [len(text)]
+        ends = [*(head.start() for head in heads[1:]), len(text)][: len(heads)]
+        asked: list[tuple[str, str, str]] = []
         for head, end in zip(heads, ends, strict=True):
-            message_id = head[1]
-            if message_id in self._handled:
+            if head[1] in self._handled:
                 continue
-            self._handled.add(message_id)
-            self._diary.add(Entry("seen", self._turn.turn, id=message_id))
+            self._handled.add(head[1])
+            self._diary.add(Entry("seen", self._turn.turn, id=head[1]))
             self._answered |= set(_ON.findall(text[head.end() : end]))
             wants = _WANTS.search(text[head.end() : end])
             if wants is not None:
-                await self._answer(message_id, wants[1], wants[2])
+                asked.append((head[1], wants[1], wants[2]))
+        # Little else is allowed before all decisions are made.
+        for message_id, key, wanted in sorted(asked, key=lambda item: item[2] != "decision"):
+            await self._answer(message_id, key, wanted)
 
     async def _answer(self, message_id: str, key: str, wants: str) -> None:
         if wants == "answer":
-            await self._insist("reply", message_id=message_id, body=f"On {key}.", idempotency_key=f"r-{key}")
+            await self._insist("reply", message_id=message_id, body=f"On {key}.", idempotency_key=f"r-{message_id}")
         elif wants == "decision":
             decision = "decline" if key.endswith("7") else "accept"
             await self._insist("confirm", message_id=message_id, decision=decision, reason=f"On {key}.")

@@ -52,6 +52,7 @@ class Chaos:
         self._paths = Paths.from_environment(self._environment)
         self._engine: subprocess.Popen[bytes] | None = None
         self._done: list[Kill] = []
+        self._began = time.monotonic()
 
     async def run(self) -> Ledger:
         """The ledger at the end. Raises EngineError when the engine cannot be started."""
@@ -59,36 +60,38 @@ class Chaos:
         self._plan.write_project(self._home / "project")
         (self._home / "diaries").mkdir()
         project = load_project(self._home / "project")
-        began = time.monotonic()
         try:
             await self._start(project)
             run = await self._run_fleet(self._paths, project)
             for kill in self._plan.kill_plan():
                 await self._until(kill)
                 await self._kill(kill, project)
-            return self._closed(await self._quiet(project, run), began)
+            return self._closed(await self._quiet(project, run))
         finally:
             self._end()
 
-    def _closed(self, ledger: Ledger, began: float) -> Ledger:
+    def _closed(self, ledger: Ledger) -> Ledger:
         ledger.kills = len(self._done)
         ledger.kills_of_engine = sum(1 for kill in self._done if kill.target == "engine")
         ledger.kills_of_temporal = ledger.kills - ledger.kills_of_engine
-        ledger.seconds = round(time.monotonic() - began, 1)
+        ledger.seconds = round(self._seconds(), 1)
         return ledger
 
     async def _start(self, project: Project) -> None:
+        self._launch(project)
+        until = time.monotonic() + READY_SECONDS
+        while engine_info(self._paths) is None:
+            if self._engine is None or self._engine.poll() is not None or time.monotonic() > until:
+                words = self._paths.engine_log.read_text(errors="replace").strip()[-1000:]
+                raise EngineError(f"the engine did not start: {words}", operation="chaos")
+            await asyncio.sleep(0.05)
+
+    def _launch(self, project: Project) -> None:
         plan = [str(number) for number in (self._plan.seed, self._plan.messages, self._plan.kills, self._plan.agents)]
         environment = {**self._environment, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
         command = [sys.executable, "-m", "app.chaos.engine", str(self._home), project.fleet_id, *plan]
         with self._paths.engine_log.open("ab") as log:
             self._engine = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
-        until = time.monotonic() + READY_SECONDS
-        while engine_info(self._paths) is None:
-            if self._engine.poll() is not None or time.monotonic() > until:
-                words = self._paths.engine_log.read_text(errors="replace").strip()[-1000:]
-                raise EngineError(f"the engine did not start: {words}", operation="chaos")
-            await asyncio.sleep(0.05)
 
     async def _until(self, kill: Kill) -> None:
         """Until it is time for ``kill``, or nothing goes on any more."""
@@ -101,15 +104,25 @@ class Chaos:
 
     async def _kill(self, kill: Kill, project: Project) -> None:
         assert self._engine is not None
-        self._progress(f"{self._told()} of {self._plan.messages} sent; kill {len(self._done) + 1}: {kill.target}")
+        self._tell(f"{self._told()} of {self._plan.messages} sent; kill {len(self._done) + 1}: {kill.target}")
         self._done.append(kill)
         if kill.target == "engine":
             self._end()
             await self._start(project)
         else:
-            for pid in _children(self._engine.pid):
+            await self._kill_server()
+
+    async def _kill_server(self) -> None:
+        """Kill the Temporal server once there is one: the engine starts it again a moment after its end."""
+        assert self._engine is not None
+        until = time.monotonic() + READY_SECONDS
+        while time.monotonic() < until:
+            for pid in _servers(self._engine.pid):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
+                    return
+            await asyncio.sleep(0.05)
+        raise EngineError("the engine has no Temporal server any more", operation="chaos")
 
     async def _quiet(self, project: Project, run: str) -> Ledger:
         """Wait for the ends of all messages as long as anything moves."""
@@ -121,12 +134,18 @@ class Chaos:
                 open_ones = len(books.stuck())
                 if open_ones != last:
                     last, since = open_ones, time.monotonic()
-                    self._progress(f"{open_ones} still open")
+                    self._tell(f"{open_ones} still open")
                 if not open_ones or time.monotonic() - since > QUIET_SECONDS:
                     return books.ledger()
                 await asyncio.sleep(1)
         finally:
             postbox.close()
+
+    def _seconds(self) -> float:
+        return time.monotonic() - self._began
+
+    def _tell(self, words: str) -> None:
+        self._progress(f"{self._seconds():.0f} s: {words}")
 
     def _told(self) -> int:
         return sum(1 for entries in self._diaries().values() for entry in entries if entry.what == "told")
@@ -140,5 +159,15 @@ class Chaos:
             self._engine.wait()
 
 
-def _children(pid: int) -> list[int]:
-    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+def _servers(engine: int) -> list[int]:
+    """The engine's children that serve and have not ended yet."""
+    words = Path(f"/proc/{engine}/task/{engine}/children").read_text().split()
+    return [int(word) for word in words if _program(word).endswith(b"temporal")]
+
+
+def _program(pid: str) -> bytes:
+    """Empty for a process that is over."""
+    try:
+        return (Path("/proc") / pid / "cmdline").read_bytes().split(b"\0", 1)[0]
+    except OSError:
+        return b""
