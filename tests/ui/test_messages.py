@@ -39,9 +39,8 @@ def history(desk: TestDesk) -> str:
 
 
 def body(desk: TestDesk) -> str:
-    found = desk.window.messages.findChild(QPlainTextEdit, "reader")
-    assert isinstance(found, QPlainTextEdit)
-    return found.toPlainText()
+    found = desk.window.messages.findChildren(QLabel, "reader")[-1]
+    return found.text()
 
 
 def choose(desk: TestDesk, qtbot: QtBot, row: int) -> None:
