@@ -165,6 +165,23 @@ class Story:
             self.move(name, state)
         return name
 
+    def hold(self, sender: str, recipient: str, subject: str, body: str, reason: str) -> tuple[str, str]:
+        """A message that waits for the user; gives its id and that of the interrupt about it."""
+        name = f"m-{self.run[-1]}{len(self.told):04d}"
+        envelope = Envelope(
+            id=name,
+            sender=sender,
+            recipient=recipient,
+            subject=subject,
+            body=body,
+            correlation_id=name,
+            sent_at=self.at,
+        )
+        self.tell(ev.MessageAccepted, sender, envelope=envelope, state=MessageState.HELD, reason=reason)
+        title = f"{sender} wants to write to {recipient}"
+        options = ("Deliver once", "Always", "Refuse")
+        return name, self.ask(sender, title, "", options, "", InterruptKind.APPROVAL, name)
+
     def move(self, message: str, state: MessageState, reason: str = "") -> None:
         """A message changes state."""
         self.tell(ev.MessageMoved, message_id=message, state=state, reason=reason)
