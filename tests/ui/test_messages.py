@@ -185,16 +185,16 @@ def test_a_message_to_the_user_is_read_when_it_was_shown_whole(log: TestDesk, qt
     log.window.turn_to(Page.DASHBOARD)
     short = log.story.send(blueprint.DEV, "user", "For you", "Done.")
     log.catch_up()
-    qtbot.wait(20)
+    qtbot.waitUntil(lambda: not log.window.messages.detail._settle.isActive())
     assert log.commands.given == []
     log.window.turn_to(Page.MESSAGES)
     qtbot.waitUntil(lambda: ("mark read", short) in log.commands.given)
     long = log.story.send(blueprint.DEV, "user", "Long", "line\n" * 400)
     log.catch_up()
     choose(log, qtbot, 0)
-    qtbot.wait(20)
-    assert len(log.commands.given) == 1
     bar = log.window.messages.detail._area.verticalScrollBar()
+    qtbot.waitUntil(lambda: bar.maximum() > 0 and not log.window.messages.detail._settle.isActive())
+    assert len(log.commands.given) == 1
     bar.setValue(bar.maximum())
     qtbot.waitUntil(lambda: log.commands.given[1:] == [("mark read", long)])
     log.catch_up()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import QObject, QRect, QSize
 from PySide6.QtGui import QColor, QFont, QPainter
-from PySide6.QtWidgets import QStyledItemDelegate, QStyleOptionViewItem
+from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
 from app.domain.board import MessageView
 from app.domain.text import first_line, printable
@@ -43,7 +43,8 @@ class MessageDelegate(QStyledItemDelegate):
         painter.save()
         painter.setClipRect(rect)
         paint_ground(painter, option, self._theme, first=column is Column.TIME)
-        if column is Column.TIME and view.state in WAITING:
+        chosen = bool(option.state & QStyle.StateFlag.State_Selected)
+        if column is Column.TIME and view.state in WAITING and not chosen:
             ink = QColor(self._theme.tokens.message(view.state).ink)
             painter.fillRect(rect.x() + 5, rect.y() + 8, 3, rect.height() - 17, ink)
         inner = rect.adjusted(16 if column is Column.TIME else 8, 0, -8, -1)
@@ -63,7 +64,9 @@ class MessageDelegate(QStyledItemDelegate):
 
     def _route(self, painter: QPainter, place: QRect, view: MessageView) -> None:
         sender, recipient = person(view.envelope.sender), person(view.envelope.recipient)
-        half = place.width() // 2
+        painter.setFont(self._font)
+        measure = painter.fontMetrics().horizontalAdvance
+        half = max(place.width() // 2, place.width() - measure(f" → {recipient}") - 4)
         x = place.x() + self._words(painter, place, sender, self._font, "text", half)
         x += self._words(
             painter, QRect(x, place.y(), place.right() - x, place.height()), " → ", self._font, "faint", 40

@@ -23,6 +23,7 @@ from app.ui.wording import date_and_time, manner, person, plural, size, time_of_
 
 MAX_ENTRIES = 40
 """Of a longer conversation the chosen message and those around it are shown."""
+_SETTLE_MS = 30
 _UNREAD = (MessageState.ACCEPTED, MessageState.DELIVERED)
 
 
@@ -49,7 +50,7 @@ class MessageDetail(QWidget):
         self._thread = QVBoxLayout()
         self._facts = QGridLayout()
         self._area = QScrollArea()
-        self._settle = QTimer(self, singleShot=True, interval=0)
+        self._settle = QTimer(self, singleShot=True, interval=_SETTLE_MS)
         self._lay_out()
         self._reply.clicked.connect(self.reply_wanted)
         self._settle.timeout.connect(self._look)
@@ -98,7 +99,12 @@ class MessageDetail(QWidget):
         """Tell which unread messages to the user stand before them: those whose end is in view."""
         if not self.isVisible():
             return
-        port = self._area.viewport()
+        content, port = self._area.widget(), self._area.viewport()
+        places = content.layout()
+        if places is not None and content.height() < places.totalHeightForWidth(content.width()):
+            # Not all have their places yet: what seems to be in view now may be pushed out of it.
+            self._settle.start()
+            return
         found = [entry.view for entry in self._entries if entry.isVisible() and _end_in_view(entry, port)]
         unread = [v.envelope.id for v in found if v.envelope.recipient == USER and v.state in _UNREAD]
         if unread:
@@ -113,6 +119,7 @@ class MessageDetail(QWidget):
         for entry in self._entries:
             entry.picked.connect(self.picked)
             self._thread.addWidget(entry)
+            entry.show()
         QTimer.singleShot(0, self._show_chosen)
 
     def _show_chosen(self) -> None:

@@ -62,7 +62,8 @@ class Filters(QWidget):
         for state in MessageState:
             self._state.addItem(state.value, [state.value])
         self.words.setObjectName("messages-filter")
-        self.words.setPlaceholderText("Find in messages")
+        self.words.setPlaceholderText("Find")
+        self.words.setAccessibleName("Find in messages")
         self.words.setClearButtonEnabled(True)
         self.words.setMaximumWidth(45 * SPACE)
         row = QHBoxLayout(self)

@@ -123,6 +123,8 @@ def _tip(view: MessageView, column: Column) -> str:
     """What a cell had no room for."""
     if column is Column.STATE:
         return printable(view.reason)
+    if column is Column.SUBJECT and view.reason:
+        return printable(f"{cell_text(view, column)}\n{view.reason}")
     return printable(cell_text(view, column)) if column in (Column.ROUTE, Column.SUBJECT) else ""
 
 

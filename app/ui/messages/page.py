@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QModelIndex, Qt
+from PySide6.QtCore import QModelIndex, Qt, QTimer
 from PySide6.QtGui import QKeySequence, QResizeEvent, QShortcut
 from PySide6.QtWidgets import (
     QAbstractItemView,
@@ -79,8 +79,11 @@ class MessagesPage(QWidget):
         self._stack.setCurrentWidget(self._splitter if self.model.rowCount() else self._empty)
         if self._chosen() is None or not (self._touched or self.isVisible()):
             self._choose_newest()
-        if _about_messages(advance):
-            self._show(self._chosen())
+        chosen = self._chosen()
+        if chosen is not None and _changes_thread(advance, chosen):
+            self._show(chosen)
+        else:
+            self.detail.refresh()
         self._write.setEnabled(bool(agents))
 
     def _choose_newest(self) -> None:
@@ -97,6 +100,7 @@ class MessagesPage(QWidget):
         self.composer.show()
         view = self._chosen()
         self.composer.write_to(view.envelope.sender if view is not None else "")
+        QTimer.singleShot(0, self._keep_in_view)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Side by side where there is room."""
@@ -140,6 +144,11 @@ class MessagesPage(QWidget):
         if view is not None and self.detail.can_reply:
             self.composer.show()
             self.composer.reply_to(view)
+            QTimer.singleShot(0, self._keep_in_view)
+
+    def _keep_in_view(self) -> None:
+        """The composer takes room from the log; what it is about stays in sight."""
+        self._table.scrollTo(self._table.currentIndex())
 
     def _mark_read(self, messages: list[str]) -> None:
         """Say once of each message that the user has it before them; again when that could not be said."""
@@ -228,7 +237,11 @@ class MessagesPage(QWidget):
             table.setColumnWidth(column, width)
 
 
-def _about_messages(advance: Advance) -> bool:
-    """Whether the chosen message may have to be shown anew."""
-    kinds = (ev.MessageAccepted, ev.MessageMoved, ev.InterruptRaised, ev.InterruptSettled)
-    return advance.restarted or any(isinstance(event, kinds) for event in advance.events)
+def _changes_thread(advance: Advance, chosen: MessageView) -> bool:
+    """Whether more changed than states; looking a thread up costs a walk over all messages."""
+    thread = chosen.envelope.correlation_id or chosen.envelope.id
+    return advance.restarted or any(
+        isinstance(event, ev.InterruptRaised | ev.InterruptSettled)
+        or (isinstance(event, ev.MessageAccepted) and event.envelope.correlation_id == thread)
+        for event in advance.events
+    )
