@@ -72,6 +72,8 @@ class Composer(QWidget):
 
     def _aim(self, message_id: str, target: str) -> None:
         """Write a reply to ``message_id``, or a message of its own when that is empty."""
+        if self._sending:
+            return
         self._answers = message_id
         self._to.setText("Reply to" if message_id else "To")
         self._target.setText(target)

@@ -41,6 +41,7 @@ class MessageDetail(QWidget):
         self._theme = theme
         self._shown: MessageView | None = None
         self._entries: list[ThreadEntry] = []
+        self._scroll_due = False
         self._subject = selectable(label(scale=1.2, bold=True, wrap=True))
         self._subject.setObjectName("message-subject")
         self._caption = label(tone="muted", wrap=True)
@@ -50,6 +51,7 @@ class MessageDetail(QWidget):
         self._thread = QVBoxLayout()
         self._facts = QGridLayout()
         self._area = QScrollArea()
+        self._content = QWidget()
         self._settle = QTimer(self, singleShot=True, interval=_SETTLE_MS)
         self._lay_out()
         self._reply.clicked.connect(self.reply_wanted)
@@ -99,12 +101,15 @@ class MessageDetail(QWidget):
         """Tell which unread messages to the user stand before them: those whose end is in view."""
         if not self.isVisible():
             return
-        content, port = self._area.widget(), self._area.viewport()
+        content, port = self._content, self._area.viewport()
         places = content.layout()
         if places is not None and content.height() < places.totalHeightForWidth(content.width()):
             # Not all have their places yet: what seems to be in view now may be pushed out of it.
             self._settle.start()
             return
+        if self._scroll_due:
+            self._scroll_due = False
+            self._show_chosen()
         found = [entry.view for entry in self._entries if entry.isVisible() and _end_in_view(entry, port)]
         unread = [v.envelope.id for v in found if v.envelope.recipient == USER and v.state in _UNREAD]
         if unread:
@@ -120,15 +125,14 @@ class MessageDetail(QWidget):
             entry.picked.connect(self.picked)
             self._thread.addWidget(entry)
             entry.show()
-        QTimer.singleShot(0, self._show_chosen)
+        self._scroll_due = True
+        self._settle.start()
 
     def _show_chosen(self) -> None:
         """The chosen message's head is in view, once the places of all are known."""
         for entry in self._entries:
             if entry.view is self._shown and self._entries[0] is not entry:
-                content = self._area.widget()
-                content.adjustSize()
-                self._area.verticalScrollBar().setValue(entry.mapTo(content, QPoint(0, 0)).y() - SPACE)
+                self._area.verticalScrollBar().setValue(entry.mapTo(self._content, QPoint(0, 0)).y() - SPACE)
                 return
         self._area.verticalScrollBar().setValue(0)
 
@@ -141,9 +145,8 @@ class MessageDetail(QWidget):
         self._facts.setHorizontalSpacing(2 * SPACE)
         self._facts.setVerticalSpacing(SPACE // 2)
         self._facts.setColumnStretch(1, 1)
-        content = QWidget()
-        content.setObjectName("content")
-        inner = QVBoxLayout(content)
+        self._content.setObjectName("content")
+        inner = QVBoxLayout(self._content)
         inner.setContentsMargins(2 * SPACE, int(1.5 * SPACE), 2 * SPACE, 2 * SPACE)
         inner.setSpacing(SPACE)
         inner.addLayout(top)
@@ -156,7 +159,7 @@ class MessageDetail(QWidget):
         self._area.setWidgetResizable(True)
         self._area.setFrameShape(QFrame.Shape.NoFrame)
         self._area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self._area.setWidget(content)
+        self._area.setWidget(self._content)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._area)
