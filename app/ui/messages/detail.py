@@ -103,7 +103,8 @@ class MessageDetail(QWidget):
             return
         content, port = self._content, self._area.viewport()
         places = content.layout()
-        if places is not None and content.height() < places.totalHeightForWidth(content.width()):
+        crowded = any(not e.isVisible() or e.height() < e.heightForWidth(e.width()) for e in self._entries)
+        if crowded or (places is not None and content.height() < places.totalHeightForWidth(content.width())):
             # Not all have their places yet: what seems to be in view now may be pushed out of it.
             self._settle.start()
             return
