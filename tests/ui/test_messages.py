@@ -197,8 +197,7 @@ def test_a_message_to_the_user_is_read_when_it_was_shown_whole(log: TestDesk, qt
     assert len(log.commands.given) == 1
     bar.setValue(bar.maximum())
     qtbot.waitUntil(lambda: log.commands.given[1:] == [("mark read", long)])
-    log.catch_up()
-    assert log.feed.board.messages[long].state is MessageState.READ
+    qtbot.waitUntil(lambda: log.feed.board.messages[long].state is MessageState.READ)
 
 
 def test_replying_to_a_message(log: TestDesk, qtbot: QtBot) -> None:
