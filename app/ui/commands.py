@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from app.config import Project
@@ -21,6 +21,12 @@ class Commands(Protocol):
 
     async def send(self, fleet: str, recipient: str, body: str, subject: str = "") -> str:
         """Write to an agent as the user; returns the message's id."""
+
+    async def reply(self, fleet: str, message_id: str, body: str) -> str:
+        """Answer a message that an agent wrote to the user; returns the reply's id."""
+
+    async def mark_read(self, message_ids: Sequence[str]) -> None:
+        """Put on record that the user had these messages in full before them."""
 
     async def answer(self, fleet: str, interrupt_id: str, answer: Answer) -> object:
         """Answer an interrupt."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from enum import StrEnum
 from typing import Any, TypeVar
 
@@ -100,6 +100,15 @@ class FleetActions(QObject):
         """Write to an agent as the user."""
         fleet = self._project.fleet_id
         self._give(lambda commands: commands.send(fleet, recipient, body, subject), done, failed)
+
+    def reply(self, message_id: str, body: str, done: Callable[[str], None], failed: OnError) -> None:
+        """Answer a message that an agent wrote to the user."""
+        fleet = self._project.fleet_id
+        self._give(lambda commands: commands.reply(fleet, message_id, body), done, failed)
+
+    def mark_read(self, message_ids: Sequence[str], failed: OnError) -> None:
+        """Put on record that the user had these messages in full before them."""
+        self._give(lambda commands: commands.mark_read(message_ids), lambda _none: None, failed)
 
     def answer(self, interrupt_id: str, answer: Answer, done: Callable[[], None], failed: OnError) -> None:
         """Answer an interrupt."""

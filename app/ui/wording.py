@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from app.domain.envelope import USER
+from app.domain.envelope import USER, Envelope, MessageState
 from app.domain.events import AgentStatus, LimitReached
 from app.domain.interrupt import Answer, Interrupt, InterruptKind, InterruptState
 from app.domain.text import first_line
@@ -64,6 +64,17 @@ def state_word(state: AgentStatus) -> str:
 def person(name: str) -> str:
     """A sender or recipient: the user is 'you'."""
     return "you" if name == USER else name
+
+
+WAITING = frozenset({MessageState.ACCEPTED, MessageState.HELD, MessageState.DELIVERED})
+"""Nobody has read these yet."""
+FAILED = frozenset({MessageState.REFUSED, MessageState.EXPIRED})
+"""These were never read."""
+
+
+def manner(envelope: Envelope) -> str:
+    """How a message travels, and what it is when it is more than a message: 'sync reply'."""
+    return envelope.mode if envelope.kind == "message" else f"{envelope.mode} {envelope.kind}"
 
 
 def count(number: int) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from PySide6.QtWidgets import QApplication
 
 from app.config import Paths, Project, load_project
+from app.domain.envelope import MessageState
 from app.domain.errors import AlreadyAnswered, SkerryError
 from app.domain.interrupt import Answer
 from app.domain.ports import Progress
@@ -55,6 +57,15 @@ class MemoryCommands:
     async def send(self, fleet: str, recipient: str, body: str, subject: str = "") -> str:
         await self._take("send", fleet, recipient, body, subject)
         return self.story.send("user", recipient, subject, body)
+
+    async def reply(self, fleet: str, message_id: str, body: str) -> str:
+        await self._take("reply", fleet, message_id, body)
+        return self.story.reply(message_id, "user", body)
+
+    async def mark_read(self, message_ids: Sequence[str]) -> None:
+        await self._take("mark read", *message_ids)
+        for message in message_ids:
+            self.story.move(message, MessageState.READ)
 
     async def answer(self, fleet: str, interrupt_id: str, answer: Answer) -> object:
         await self._take("answer", fleet, interrupt_id)

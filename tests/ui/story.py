@@ -119,7 +119,14 @@ class Story:
         self.tell(ev.ToolOutput, agent, turn=turn, call_id=call_id, text=text)
 
     def send(
-        self, sender: str, recipient: str, subject: str, body: str, *states: MessageState, reason: str = ""
+        self,
+        sender: str,
+        recipient: str,
+        subject: str,
+        body: str,
+        *states: MessageState,
+        reason: str = "",
+        sync: bool = False,
     ) -> str:
         """A message, and how far it comes."""
         message = f"m-{self.run[-1]}{len(self.told):04d}"
@@ -127,6 +134,7 @@ class Story:
             id=message,
             sender=sender,
             recipient=recipient,
+            mode="sync" if sync else "async",
             subject=subject,
             body=body,
             correlation_id=message,
@@ -136,6 +144,43 @@ class Story:
         for state in states:
             self.move(message, state, reason)
         return message
+
+    def reply(self, message: str, sender: str, body: str, *states: MessageState) -> str:
+        """An answer in the thread of ``message``."""
+        asked = next(e.envelope for e in self.told if isinstance(e, ev.MessageAccepted) and e.envelope.id == message)
+        name = f"m-{self.run[-1]}{len(self.told):04d}"
+        envelope = Envelope(
+            id=name,
+            sender=sender,
+            recipient=asked.sender,
+            kind="reply",
+            subject=f"Re: {asked.subject}",
+            body=body,
+            reply_to=message,
+            correlation_id=asked.correlation_id,
+            sent_at=self.at,
+        )
+        self.tell(ev.MessageAccepted, sender, envelope=envelope)
+        for state in states:
+            self.move(name, state)
+        return name
+
+    def hold(self, sender: str, recipient: str, subject: str, body: str, reason: str) -> tuple[str, str]:
+        """A message that waits for the user; gives its id and that of the interrupt about it."""
+        name = f"m-{self.run[-1]}{len(self.told):04d}"
+        envelope = Envelope(
+            id=name,
+            sender=sender,
+            recipient=recipient,
+            subject=subject,
+            body=body,
+            correlation_id=name,
+            sent_at=self.at,
+        )
+        self.tell(ev.MessageAccepted, sender, envelope=envelope, state=MessageState.HELD, reason=reason)
+        title = f"{sender} wants to write to {recipient}"
+        options = ("Deliver once", "Always", "Refuse")
+        return name, self.ask(sender, title, "", options, "", InterruptKind.APPROVAL, name)
 
     def move(self, message: str, state: MessageState, reason: str = "") -> None:
         """A message changes state."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QPoint, Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QComboBox, QLabel, QLineEdit, QPlainTextEdit, QPushButton, QTableView
 from pytestqt.qtbot import QtBot
 
 from app.domain.envelope import MessageState
 from app.domain.errors import NotFound
+from app.domain.interrupt import Answer
 from app.ui.frame.navigation import Page
 from tests.ui import blueprint
 from tests.ui.desk import TestDesk
@@ -39,9 +40,8 @@ def history(desk: TestDesk) -> str:
 
 
 def body(desk: TestDesk) -> str:
-    found = desk.window.messages.findChild(QPlainTextEdit, "reader")
-    assert isinstance(found, QPlainTextEdit)
-    return found.toPlainText()
+    found = desk.window.messages.findChildren(QLabel, "reader")[-1]
+    return found.text()
 
 
 def choose(desk: TestDesk, qtbot: QtBot, row: int) -> None:
@@ -141,6 +141,106 @@ def test_the_log_stands_beside_the_message_where_there_is_room(log: TestDesk, qt
     qtbot.waitUntil(lambda: splitter.orientation() is Qt.Orientation.Horizontal)
     log.window.resize(900, 700)
     qtbot.waitUntil(lambda: splitter.orientation() is Qt.Orientation.Vertical)
+
+
+def talk(desk: TestDesk) -> tuple[str, str]:
+    """A conversation with the user, sync from its second message on; gives the ids of question and answer."""
+    asked = desk.story.send(blueprint.DEV, "user", "Dash or space?", "Which separator shall it be?", sync=True)
+    answer = desk.story.reply(asked, "user", "A dash.", MessageState.DELIVERED, MessageState.READ)
+    return asked, answer
+
+
+def test_filters_by_mode_and_state(log: TestDesk) -> None:
+    refused = log.story.send(blueprint.TEST, blueprint.DEV, "late", "text", sync=True)
+    log.story.move(refused, MessageState.REFUSED, "the agent has ended")
+    log.catch_up()
+    rows = log.window.messages.filter
+    pick(log, "messages-mode", "sync")
+    assert rows.rowCount() == 1 and subject(log) == "late"
+    pick(log, "messages-mode", "All modes")
+    pick(log, "messages-state", "Waiting")
+    assert {rows.index(row, 4).data() for row in range(rows.rowCount())} == {"accepted", "delivered"}
+    pick(log, "messages-state", "Refused, expired")
+    assert rows.rowCount() == 1
+    reason = log.window.messages.findChildren(QLabel, "message-reason")[-1]
+    assert reason.text() == "refused: the agent has ended"
+    assert "(the agent has ended)" in history(log)
+
+
+def test_a_message_stands_in_its_conversation(log: TestDesk, qtbot: QtBot) -> None:
+    talk(log)
+    log.catch_up()
+    choose(log, qtbot, 0)
+    shown = log.window.messages.detail._entries
+    assert [entry.view.envelope.body for entry in shown] == ["Which separator shall it be?", "A dash."]
+    assert body(log) == "A dash."
+    caption = log.window.messages.findChild(QLabel, "thread-caption")
+    assert isinstance(caption, QLabel) and caption.text() == "Conversation of 2 messages, oldest first"
+    qtbot.waitUntil(shown[0].isVisible)
+    QTest.mouseClick(shown[0], Qt.MouseButton.LeftButton, pos=shown[0].rect().topLeft() + QPoint(4, 4))
+    assert body(log) == "Which separator shall it be?"
+
+
+def test_a_message_to_the_user_is_read_when_it_was_shown_whole(log: TestDesk, qtbot: QtBot) -> None:
+    log.window.turn_to(Page.DASHBOARD)
+    short = log.story.send(blueprint.DEV, "user", "For you", "Done.")
+    log.catch_up()
+    qtbot.waitUntil(lambda: not log.window.messages.detail._settle.isActive())
+    assert log.commands.given == []
+    log.window.turn_to(Page.MESSAGES)
+    qtbot.waitUntil(lambda: ("mark read", short) in log.commands.given)
+    long = log.story.send(blueprint.DEV, "user", "Long", "line\n" * 400)
+    log.catch_up()
+    choose(log, qtbot, 0)
+    bar = log.window.messages.detail._area.verticalScrollBar()
+    qtbot.waitUntil(lambda: bar.maximum() > 0 and not log.window.messages.detail._settle.isActive())
+    assert len(log.commands.given) == 1
+    bar.setValue(bar.maximum())
+    qtbot.waitUntil(lambda: log.commands.given[1:] == [("mark read", long)])
+    qtbot.waitUntil(lambda: log.feed.board.messages[long].state is MessageState.READ)
+
+
+def test_replying_to_a_message(log: TestDesk, qtbot: QtBot) -> None:
+    assert not _button(log, "message-reply").isVisible()
+    asked = log.story.send(blueprint.DEV, "user", "Dash or space?", "Which?")
+    log.catch_up()
+    choose(log, qtbot, 0)
+    QTest.mouseClick(_button(log, "message-reply"), Qt.MouseButton.LeftButton)
+    text = log.window.messages.findChild(QPlainTextEdit, "composer-body")
+    target = log.window.messages.findChild(QLabel, "composer-target")
+    assert isinstance(text, QPlainTextEdit) and isinstance(target, QLabel)
+    assert target.text() == "dev-agent: Dash or space?"
+    QTest.keyClicks(text, "A dash.")
+    QTest.mouseClick(_button(log, "composer-send"), Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: ("reply", log.project.fleet_id, asked, "A dash.") in log.commands.given)
+    qtbot.waitUntil(lambda: text.toPlainText() == "")
+    assert not target.isVisible()
+
+
+def test_a_held_message_is_decided_in_place(log: TestDesk, qtbot: QtBot) -> None:
+    message, interrupt = log.story.hold(blueprint.TEST, blueprint.OWNER, "May I?", "Tell you", "not allowed to write")
+    log.catch_up()
+    choose(log, qtbot, 0)
+    words = [_button(log, f"decision-{number}").text() for number in range(3)]
+    assert words == ["Deliver once", "Always", "Refuse"]
+    log.commands.refuse = NotFound("no agent", hint="see the dashboard")
+    QTest.mouseClick(_button(log, "decision-1"), Qt.MouseButton.LeftButton)
+    status = log.window.messages.findChild(QLabel, "decision-status")
+    assert isinstance(status, QLabel)
+    qtbot.waitUntil(lambda: status.text() == "no agent (see the dashboard)")
+    log.commands.refuse = None
+    QTest.mouseClick(_button(log, "decision-1"), Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: bool(log.commands.answers))
+    assert log.commands.answers == [(interrupt, Answer(option="Always"))]
+    log.story.move(message, MessageState.ACCEPTED, "the user allows this always")
+    log.catch_up()
+    assert not _button(log, "decision-1").isVisible()
+
+
+def pick(desk: TestDesk, name: str, words: str) -> None:
+    box = desk.window.messages.findChild(QComboBox, name)
+    assert isinstance(box, QComboBox)
+    box.setCurrentText(words)
 
 
 def _button(desk: TestDesk, name: str) -> QPushButton:

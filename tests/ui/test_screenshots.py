@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from pytestqt.qtbot import QtBot
 
+from app.domain.envelope import MessageState
 from app.domain.events import AgentStatus
 from app.domain.interrupt import InterruptKind
 from app.ui.frame.navigation import Page
@@ -16,6 +17,7 @@ from tests.ui import blueprint
 from tests.ui.desk import TestDesk
 
 pytestmark = pytest.mark.gui
+READ = (MessageState.DELIVERED, MessageState.READ)
 SIZES = ((900, 600), (1600, 1000))
 
 
@@ -87,3 +89,28 @@ def test_special_states(desk: TestDesk, qtbot: QtBot) -> None:
     keep(desk, qtbot, "state-engine-gone")
     desk.window.turn_to(Page.DASHBOARD)
     keep(desk, qtbot, "state-failed")
+
+
+@pytest.mark.parametrize("choice", [ThemeChoice.LIGHT, ThemeChoice.DARK])
+@pytest.mark.parametrize("size", SIZES)
+def test_conversations(desk: TestDesk, qtbot: QtBot, choice: ThemeChoice, size: tuple[int, int]) -> None:
+    """A thread with every state, a held message, and a reply being written."""
+    blueprint.with_question(desk.story)
+    story, name = desk.story, f"{choice.value}-{size[0]}x{size[1]}"
+    gone = story.send(blueprint.TEST, blueprint.OWNER, "Coverage", "Do you want a figure?", sync=True)
+    story.move(gone, MessageState.EXPIRED, "was not read in time")
+    lost = story.send(blueprint.TEST, blueprint.DEV, "One more case", "Please test emoji as well.")
+    story.move(lost, MessageState.REFUSED, "dev-agent's inbox is full")
+    asked = story.send(blueprint.DEV, "user", "Dash or space?", "Which separator shall it be?", *READ, sync=True)
+    story.reply(asked, "user", "A dash.\n\nURLs with spaces are hard to read and to copy.", *READ)
+    story.hold(blueprint.TEST, blueprint.OWNER, "All green", "May I tell you the figures?", "not allowed to write")
+    desk.theme.choose(choice)
+    desk.open(*size)
+    qtbot.waitUntil(lambda: desk.actions.ready)
+    desk.catch_up()
+    desk.window.turn_to(Page.MESSAGES)
+    keep(desk, qtbot, f"messages-held-{name}")
+    desk.window.messages._pick(asked)
+    keep(desk, qtbot, f"messages-thread-{name}")
+    desk.window.messages._reply()
+    keep(desk, qtbot, f"messages-reply-{name}")

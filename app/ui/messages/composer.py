@@ -6,7 +6,9 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLineEdit, QPlainTextEdit, QVBoxLayout, QWidget
 
+from app.domain.board import MessageView
 from app.domain.errors import SkerryError
+from app.domain.text import first_line
 from app.ui.fleet_actions import FleetActions
 from app.ui.theme import Theme
 from app.ui.typography import SPACE, base_font
@@ -27,6 +29,9 @@ class Composer(QWidget):
         self._theme = theme
         self._actions = actions
         self._sending = False
+        self._answers = ""
+        self._target = ElidedLabel()
+        self._to = label("To", tone="muted")
         self._recipient = QComboBox()
         self._subject = QLineEdit()
         self._body = QPlainTextEdit()
@@ -54,9 +59,29 @@ class Composer(QWidget):
 
     def write_to(self, agent: str) -> None:
         """Begin to write, to ``agent`` when it is one."""
+        self._aim("", "")
         if self._recipient.findText(agent) >= 0:
             self._recipient.setCurrentText(agent)
         self._body.setFocus()
+
+    def reply_to(self, view: MessageView) -> None:
+        """Begin to answer a message that an agent wrote to the user."""
+        what = view.envelope.subject or first_line(view.envelope.body, 200)
+        self._aim(view.envelope.id, f"{view.envelope.sender}: {what}")
+        self._body.setFocus()
+
+    def _aim(self, message_id: str, target: str) -> None:
+        """Write a reply to ``message_id``, or a message of its own when that is empty."""
+        if self._sending:
+            return
+        self._answers = message_id
+        self._to.setText("Reply to" if message_id else "To")
+        self._target.setText(target)
+        self._target.setVisible(bool(message_id))
+        self._recipient.setVisible(not message_id)
+        self._subject.setVisible(not message_id)
+        self._say("")
+        self._refresh()
 
     def send(self) -> None:
         """Send what is written."""
@@ -66,11 +91,17 @@ class Composer(QWidget):
         self._sending = True
         self._say("Sending…")
         self._refresh()
+        if self._answers:
+            self._actions.reply(self._answers, body, self._done, self._failed)
+            return
         self._actions.send(recipient, body, self._subject.text().strip(), self._done, self._failed)
 
     def _done(self, message: str) -> None:
         self._sending = False
-        self._say(f"Sent to {self._recipient.currentText()}")
+        answered = bool(self._answers)
+        if answered:
+            self._aim("", "")
+        self._say("Reply sent" if answered else f"Sent to {self._recipient.currentText()}")
         self._subject.clear()
         self._body.clear()
         self._refresh()
@@ -88,7 +119,7 @@ class Composer(QWidget):
         self._note.setText(text)
 
     def _refresh(self) -> None:
-        written = bool(self._body.toPlainText().strip()) and self._recipient.count() > 0
+        written = bool(self._body.toPlainText().strip()) and bool(self._answers or self._recipient.count())
         self._send.setEnabled(written and self._actions.ready and not self._sending)
         for part in (self._recipient, self._subject, self._body):
             part.setEnabled(not self._sending)
@@ -98,7 +129,10 @@ class Composer(QWidget):
         self._name_parts()
         to = QHBoxLayout()
         to.setSpacing(SPACE)
-        to.addWidget(label("To", tone="muted"))
+        to.addWidget(self._to)
+        to.addWidget(self._target, 1)
+        self._target.setObjectName("composer-target")
+        self._target.hide()
         to.addWidget(self._recipient)
         to.addWidget(self._subject, 1)
         below = QHBoxLayout()

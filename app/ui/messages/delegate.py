@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QObject, QRect, QSize
-from PySide6.QtGui import QFont, QPainter
-from PySide6.QtWidgets import QStyledItemDelegate, QStyleOptionViewItem
+from PySide6.QtGui import QColor, QFont, QPainter
+from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
 from app.domain.board import MessageView
 from app.domain.text import first_line, printable
@@ -13,7 +13,7 @@ from app.ui.theme import Theme
 from app.ui.typography import base_font, mono_font, scaled
 from app.ui.widgets.chips import paint_chip
 from app.ui.widgets.painting import Index, draw_text, paint_ground
-from app.ui.wording import person
+from app.ui.wording import FAILED, WAITING, person
 
 ROW_HEIGHT = 40
 
@@ -43,6 +43,10 @@ class MessageDelegate(QStyledItemDelegate):
         painter.save()
         painter.setClipRect(rect)
         paint_ground(painter, option, self._theme, first=column is Column.TIME)
+        chosen = bool(option.state & QStyle.StateFlag.State_Selected)
+        if column is Column.TIME and view.state in WAITING and not chosen:
+            ink = QColor(self._theme.tokens.message(view.state).ink)
+            painter.fillRect(rect.x() + 5, rect.y() + 8, 3, rect.height() - 17, ink)
         inner = rect.adjusted(16 if column is Column.TIME else 8, 0, -8, -1)
         if column is Column.TIME:
             draw_text(painter, inner, cell_text(view, column), self._mono, self._theme.color("faint"))
@@ -50,6 +54,9 @@ class MessageDelegate(QStyledItemDelegate):
             self._route(painter, inner, view)
         elif column is Column.SUBJECT:
             self._subject(painter, inner, view)
+        elif column is Column.MODE:
+            sync = view.envelope.mode == "sync"
+            draw_text(painter, inner, view.envelope.mode, self._small, self._theme.color("text" if sync else "faint"))
         else:
             painter.setFont(self._small)
             paint_chip(painter, inner, view.state.value, self._theme.tokens.message(view.state))
@@ -57,7 +64,9 @@ class MessageDelegate(QStyledItemDelegate):
 
     def _route(self, painter: QPainter, place: QRect, view: MessageView) -> None:
         sender, recipient = person(view.envelope.sender), person(view.envelope.recipient)
-        half = place.width() // 2
+        painter.setFont(self._font)
+        measure = painter.fontMetrics().horizontalAdvance
+        half = max(place.width() // 2, place.width() - measure(f" → {recipient}") - 4)
         x = place.x() + self._words(painter, place, sender, self._font, "text", half)
         x += self._words(
             painter, QRect(x, place.y(), place.right() - x, place.height()), " → ", self._font, "faint", 40
@@ -67,7 +76,14 @@ class MessageDelegate(QStyledItemDelegate):
 
     def _subject(self, painter: QPainter, place: QRect, view: MessageView) -> None:
         subject = printable(view.envelope.subject)
-        used = self._words(painter, place, subject, self._bold, "text", place.width()) if subject else 0
+        font = self._bold if view.state in WAITING else self._font
+        if view.state in FAILED and view.reason:
+            # Why it went nowhere matters more than what it said; it gets at least half of the room.
+            used = self._words(painter, place, subject or "…", font, "text", place.width() // 2) + 12
+            rest = place.adjusted(used, 0, 0, 0)
+            self._words(painter, rest, printable(first_line(view.reason, 400)), self._font, "danger", rest.width())
+            return
+        used = self._words(painter, place, subject, font, "text", place.width()) if subject else 0
         rest = place.adjusted(used + (12 if used else 0), 0, 0, 0)
         if rest.width() > 40:
             body = printable(first_line(view.envelope.body, 400))

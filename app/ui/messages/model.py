@@ -10,8 +10,10 @@ from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersisten
 
 from app.domain import events as ev
 from app.domain.board import Board, MessageView
+from app.domain.envelope import MessageState
 from app.domain.text import first_line, printable
 from app.ui.feed import Advance
+from app.ui.widgets.labels import plain_tip
 from app.ui.wording import person, time_of_day
 
 Index = QModelIndex | QPersistentModelIndex
@@ -25,10 +27,17 @@ class Column(IntEnum):
     TIME = 0
     ROUTE = 1
     SUBJECT = 2
-    STATE = 3
+    MODE = 3
+    STATE = 4
 
 
-HEADINGS = {Column.TIME: "Time", Column.ROUTE: "From → to", Column.SUBJECT: "Subject", Column.STATE: "State"}
+HEADINGS = {
+    Column.TIME: "Time",
+    Column.ROUTE: "From → to",
+    Column.SUBJECT: "Subject",
+    Column.MODE: "Mode",
+    Column.STATE: "State",
+}
 
 
 class MessageModel(QAbstractTableModel):
@@ -105,7 +114,18 @@ class MessageModel(QAbstractTableModel):
             return view
         if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole):
             return printable(cell_text(view, Column(index.column())))
+        if role == Qt.ItemDataRole.ToolTipRole:
+            return plain_tip(_tip(view, Column(index.column())))
         return None
+
+
+def _tip(view: MessageView, column: Column) -> str:
+    """What a cell had no room for."""
+    if column is Column.STATE:
+        return printable(view.reason)
+    if column is Column.SUBJECT and view.reason:
+        return printable(f"{cell_text(view, column)}\n{view.reason}")
+    return printable(cell_text(view, column)) if column in (Column.ROUTE, Column.SUBJECT) else ""
 
 
 def cell_text(view: MessageView, column: Column) -> str:
@@ -118,30 +138,38 @@ def cell_text(view: MessageView, column: Column) -> str:
             return f"{person(envelope.sender)} → {person(envelope.recipient)}"
         case Column.SUBJECT:
             return envelope.subject or first_line(envelope.body)
+        case Column.MODE:
+            return envelope.mode
         case Column.STATE:
             return view.state.value
 
 
 class MessageFilter(QSortFilterProxyModel):
-    """Rows that an agent sent or received, and that hold every word looked for."""
+    """Rows that an agent sent or received, of a mode and of some states, that hold every word looked for."""
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._agent = ""
         self._words: list[str] = []
+        self._mode = ""
+        self._states: frozenset[MessageState] = frozenset()
 
-    def filter_by(self, agent: str, text: str) -> None:
-        """An empty agent stands for all."""
+    def filter_by(self, agent: str, text: str, mode: str = "", states: frozenset[MessageState] = frozenset()) -> None:
+        """An empty agent, mode or set of states stands for all."""
         self.beginFilterChange()
         self._agent, self._words = agent, text.casefold().split()
+        self._mode, self._states = mode, states
         self.endFilterChange()
 
     def filterAcceptsRow(self, source_row: int, source_parent: Index) -> bool:
         """Whether the row fits."""
         model = self.sourceModel()
         assert isinstance(model, MessageModel)
-        envelope = model.view(source_row).envelope
+        view = model.view(source_row)
+        envelope = view.envelope
         if self._agent and self._agent not in (envelope.sender, envelope.recipient):
+            return False
+        if (self._mode and envelope.mode != self._mode) or (self._states and view.state not in self._states):
             return False
         if not self._words:
             return True

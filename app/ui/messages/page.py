@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QModelIndex, Qt
+from PySide6.QtCore import QModelIndex, Qt, QTimer
 from PySide6.QtGui import QKeySequence, QResizeEvent, QShortcut
 from PySide6.QtWidgets import (
     QAbstractItemView,
-    QComboBox,
     QHBoxLayout,
     QHeaderView,
-    QLineEdit,
     QSplitter,
     QStackedWidget,
     QTableView,
@@ -17,7 +15,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )  # fmt: skip
 
-from app.domain.board import MessageView
+from app.domain import events as ev
+from app.domain.board import Board, MessageView
 from app.domain.envelope import USER
 from app.domain.events import ENDED
 from app.ui.feed import Advance
@@ -25,6 +24,7 @@ from app.ui.fleet_actions import FleetActions
 from app.ui.messages.composer import Composer
 from app.ui.messages.delegate import ROW_HEIGHT, MessageDelegate
 from app.ui.messages.detail import MessageDetail
+from app.ui.messages.filters import Filters
 from app.ui.messages.model import VIEW_ROLE, Column, MessageFilter, MessageModel
 from app.ui.theme import Theme
 from app.ui.typography import SPACE
@@ -33,7 +33,6 @@ from app.ui.widgets.empty_state import EmptyState
 
 _SIDE_BY_SIDE = 1080
 """From this width on the chosen message stands beside the log, not below."""
-_EVERYONE = "All agents"
 
 
 class MessagesPage(QWidget):
@@ -47,11 +46,13 @@ class MessagesPage(QWidget):
         self.model = MessageModel(self)
         self.filter = MessageFilter(self)
         self.filter.setSourceModel(self.model)
-        self._who = QComboBox()
-        self._words = QLineEdit()
+        self._filters = Filters()
+        self._actions = actions
+        self._board: Board | None = None
+        self._told: set[str] = set()
         self._write = button("Write", "messages-write", tip="Write to an agent (Ctrl+N)")
         self._table = QTableView()
-        self.detail = MessageDetail(theme)
+        self.detail = MessageDetail(theme, actions)
         self.composer = Composer(theme, actions)
         self._right = QStackedWidget()
         self._splitter = QSplitter(Qt.Orientation.Vertical)
@@ -68,14 +69,21 @@ class MessagesPage(QWidget):
 
     def take_in(self, advance: Advance) -> None:
         """Add what is new."""
+        self._board = advance.board
+        if advance.restarted:
+            self._told.clear()
         self.model.take_in(advance)
         agents = advance.board.agents
         self.composer.offer([name for name, view in agents.items() if view.state not in ENDED] or list(agents))
-        self._offer_filter([USER, *agents])
+        self._filters.offer([USER, *agents])
         self._stack.setCurrentWidget(self._splitter if self.model.rowCount() else self._empty)
         if self._chosen() is None or not (self._touched or self.isVisible()):
             self._choose_newest()
-        self.detail.refresh()
+        chosen = self._chosen()
+        if chosen is not None and _changes_thread(advance, chosen):
+            self._show(chosen)
+        else:
+            self.detail.refresh()
         self._write.setEnabled(bool(agents))
 
     def _choose_newest(self) -> None:
@@ -92,6 +100,7 @@ class MessagesPage(QWidget):
         self.composer.show()
         view = self._chosen()
         self.composer.write_to(view.envelope.sender if view is not None else "")
+        QTimer.singleShot(0, self._keep_in_view)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Side by side where there is room."""
@@ -110,37 +119,64 @@ class MessagesPage(QWidget):
 
     def _row_changed(self, current: QModelIndex, _previous: QModelIndex) -> None:
         view = current.data(VIEW_ROLE) if current.isValid() else None
-        self.detail.show_message(view if isinstance(view, MessageView) else None)
-        self._right.setCurrentIndex(0 if isinstance(view, MessageView) else 1)
+        self._show(view if isinstance(view, MessageView) else None)
+
+    def _show(self, view: MessageView | None) -> None:
+        """The message in its conversation, and what there is to decide about it."""
+        self._right.setCurrentIndex(0 if view is not None else 1)
+        if view is None or self._board is None:
+            self.detail.show_message(None)
+            return
+        name = view.envelope.id
+        waiting = next((item for item in self._board.open_interrupts if item.message_id == name and item.options), None)
+        self.detail.show_message(view, self._board.thread(name), waiting)
+
+    def _pick(self, message: str) -> None:
+        """Turn to a message of the conversation; one that the filter hides cannot be chosen."""
+        index = self.filter.mapFromSource(self.model.index(self.model.row_of(message), 0))
+        if index.isValid():
+            self._touch()
+            self._table.selectRow(index.row())
+            self._table.scrollTo(index)
+
+    def _reply(self) -> None:
+        view = self._chosen()
+        if view is not None and self.detail.can_reply:
+            self.composer.show()
+            self.composer.reply_to(view)
+            QTimer.singleShot(0, self._keep_in_view)
+
+    def _keep_in_view(self) -> None:
+        """The composer takes room from the log; what it is about stays in sight."""
+        self._table.scrollTo(self._table.currentIndex())
+
+    def _mark_read(self, messages: list[str]) -> None:
+        """Say once of each message that the user has it before them; again when that could not be said."""
+        new = [item for item in messages if item not in self._told]
+        if not new or not self._actions.ready:
+            return
+        self._told.update(new)
+        self._actions.mark_read(new, lambda _error: self._told.difference_update(new))
 
     def _refilter(self) -> None:
-        who = self._who.currentData() or ""
-        self.filter.filter_by(who, self._words.text())
+        self._filters.apply(self.filter)
         if self._chosen() is None:
             self._choose_newest()
 
-    def _offer_filter(self, names: list[str]) -> None:
-        if names == [self._who.itemData(row) for row in range(1, self._who.count())]:
-            return
-        chosen = self._who.currentData()
-        self._who.blockSignals(True)
-        self._who.clear()
-        self._who.addItem(_EVERYONE, "")
-        for name in names:
-            self._who.addItem("You" if name == USER else name, name)
-        self._who.setCurrentIndex(max(0, self._who.findData(chosen)))
-        self._who.blockSignals(False)
-
     def _connect(self) -> None:
-        self._who.currentIndexChanged.connect(self._refilter)
-        self._words.textChanged.connect(self._refilter)
+        self._filters.changed.connect(self._refilter)
+        self.detail.picked.connect(self._pick)
+        self.detail.reply_wanted.connect(self._reply)
+        self.detail.seen.connect(self._mark_read)
+        self._actions.link_changed.connect(self.detail.refresh)
         self._write.clicked.connect(self.write)
         self._table.clicked.connect(self._touch)
         self.composer.closed.connect(self.composer.hide)
         self._table.selectionModel().currentRowChanged.connect(self._row_changed)
         page = Qt.ShortcutContext.WidgetWithChildrenShortcut
         QShortcut(QKeySequence("Ctrl+N"), self, self.write, context=page)
-        QShortcut(QKeySequence("Ctrl+F"), self, self._words.setFocus, context=page)
+        QShortcut(QKeySequence("Ctrl+F"), self, self._filters.words.setFocus, context=page)
+        QShortcut(QKeySequence("Ctrl+R"), self, self._reply, context=page)
 
     def _lay_out(self) -> None:
         self._set_up_table()
@@ -167,21 +203,11 @@ class MessagesPage(QWidget):
         bar = QWidget()
         bar.setObjectName("toolbar")
         bar.setFixedHeight(7 * SPACE)
-        self._who.setObjectName("messages-agent")
-        self._who.setAccessibleName("Show messages of")
-        self._who.setMinimumWidth(20 * SPACE)
-        self._who.addItem(_EVERYONE, "")
-        self._words.setObjectName("messages-filter")
-        self._words.setPlaceholderText("Find in messages")
-        self._words.setClearButtonEnabled(True)
-        self._words.setMaximumWidth(45 * SPACE)
         give_icon(self._write, self._theme, "compose")
         row = QHBoxLayout(bar)
         row.setContentsMargins(2 * SPACE, 0, 2 * SPACE, 0)
         row.setSpacing(SPACE)
-        row.addWidget(self._who)
-        row.addWidget(self._words, 1)
-        row.addStretch(0)
+        row.addWidget(self._filters, 1)
         row.addWidget(self._write)
         return bar
 
@@ -207,5 +233,15 @@ class MessagesPage(QWidget):
         header.setMinimumSectionSize(48)
         header.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
         header.setSectionResizeMode(Column.SUBJECT, QHeaderView.ResizeMode.Stretch)
-        for column, width in ((Column.TIME, 88), (Column.ROUTE, 248), (Column.STATE, 116)):
+        for column, width in ((Column.TIME, 88), (Column.ROUTE, 248), (Column.MODE, 64), (Column.STATE, 116)):
             table.setColumnWidth(column, width)
+
+
+def _changes_thread(advance: Advance, chosen: MessageView) -> bool:
+    """Whether more changed than states; looking a thread up costs a walk over all messages."""
+    thread = chosen.envelope.correlation_id or chosen.envelope.id
+    return advance.restarted or any(
+        isinstance(event, ev.InterruptRaised | ev.InterruptSettled)
+        or (isinstance(event, ev.MessageAccepted) and event.envelope.correlation_id == thread)
+        for event in advance.events
+    )
