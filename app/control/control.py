@@ -23,9 +23,10 @@ from app.control.requests import Requests, connect, engine_trouble
 from app.control.revival import over, start_after_the_end
 from app.control.starts import fleet_start, keep_team, kept_team, run_started
 from app.domain import events as ev
+from app.domain.board import Board
 from app.domain.errors import ActionRefused, EngineError, NotFound, SandboxError
 from app.domain.events import ENDED
-from app.domain.interrupt import Answer, Interrupt, settle
+from app.domain.interrupt import Answer, Interrupt, InterruptState, settle
 from app.domain.ports import Progress
 from app.engine.instance import EngineInfo
 from app.engine.process import engine_info, start_engine_process, stop_engine_process
@@ -37,6 +38,8 @@ from app.workflows.fleet import FleetWorkflow
 from app.workflows.removal import RemovalWorkflow
 
 ENDING_SECONDS = 15.0
+ASKING_AGAIN_SECONDS = 45.0
+"""A turn that a crash cut is taken up again after the heartbeat time-out; then its question is asked again."""
 
 
 class Control:
@@ -233,8 +236,24 @@ class Control:
         order = steps.AnswerOrder(
             interrupt_id=interrupt_id, body=body, action=answer.action, option=answer.option, by=answer.by
         )
-        await self._requests.update(fleet, interrupt.agent, "answer", order, update_id=body)
+        await self._deliver(fleet, interrupt.agent, order)
         return settled
+
+    async def _deliver(self, fleet: str, agent: str, order: steps.AnswerOrder) -> None:
+        """Bring an answer to its agent. A question is on record a moment before its workflow is sure to know it.
+
+        When the engine died in that moment, the agent asks again in a while, under the same id.
+        """
+        until = time.monotonic() + ASKING_AGAIN_SECONDS
+        while True:
+            try:
+                await self._requests.update(fleet, agent, "answer", order, update_id=order.body)
+                return
+            except NotFound:
+                board = await asyncio.to_thread(read_board, self._paths, fleet)
+                if time.monotonic() > until or not _waits(board, agent, order.interrupt_id):
+                    raise
+                await asyncio.sleep(0.5)
 
     async def stop_engine(self) -> None:
         """End the engine in order. Machines and agents' work stay as they are, for the next engine."""
@@ -243,3 +262,10 @@ class Control:
     async def close(self) -> None:
         """Let go of the connection."""
         self._journal.close()
+
+
+def _waits(board: Board, agent: str, interrupt_id: str) -> bool:
+    """Whether an agent at work has that question open, by the record."""
+    view, interrupt = board.agents.get(agent), board.interrupts.get(interrupt_id)
+    is_open = interrupt is not None and interrupt.state is InterruptState.OPEN
+    return is_open and view is not None and view.state not in ENDED and not board.outcome

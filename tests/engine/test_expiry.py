@@ -56,7 +56,7 @@ async def test_an_unread_message_expires_in_the_inbox(paths: Paths, temporal: Cl
         await team.until(lambda board: bool(board.open_interrupts))
         envelope = message("m-1", "alice")
         team.journal.put_body("m-1", envelope)
-        handle = temporal.get_workflow_handle_for(AgentWorkflow.run, agent_workflow_id(team.fleet, "alice"))
+        handle = temporal.get_workflow_handle(agent_workflow_id(team.fleet, "alice"))
         await handle.execute_update(AgentWorkflow.receive, reference(envelope))
         await team.until(lambda board: "m-1" in board.messages)
         expiry = Expiry(team.journal, postbox, temporal)

@@ -20,7 +20,6 @@ from app.domain.events import AgentStatus
 from app.domain.interrupt import Answer
 from app.engine.reseed import rebuild, reseed, revive, unreplayable, until_at_work
 from app.store.postbox import Postbox, Wait
-from app.workflows.fleet import FleetWorkflow
 from app.workflows.post import DELIVER_ONCE
 from app.workflows.steps import fleet_workflow_id
 from tests.engine.test_engine import Scripted
@@ -212,7 +211,7 @@ async def test_a_run_that_goes_on_is_left_alone_and_a_stale_one_is_not(paths: Pa
         assert [(fact.seed, fact.why) for fact in team.facts(ev.RunReseeded)][1:] == [
             (5, "Temporal had an earlier state of it")
         ]
-        handle = team.client.get_workflow_handle_for(FleetWorkflow.run, fleet_workflow_id(team.fleet))
+        handle = team.client.get_workflow_handle(fleet_workflow_id(team.fleet))
         assert (await (await handle.describe()).memo())["seed"] == 5
 
 

@@ -24,7 +24,7 @@ async def reload(team: Team, text: str) -> ReloadOrder:
     old.file.write_text(text)
     team.project = load_project(old.root)
     order = reload_order(old, team.project)
-    handle = team.client.get_workflow_handle_for(FleetWorkflow.run, fleet_workflow_id(team.fleet))
+    handle = team.client.get_workflow_handle(fleet_workflow_id(team.fleet))
     await handle.execute_update(FleetWorkflow.reload, order)
     return order
 
@@ -97,7 +97,7 @@ async def test_what_cannot_be_a_team_is_refused(paths: Paths, temporal: Client) 
     async with Team(paths, temporal, idle) as team:
         await team.start()
         order = reload_order(None, team.project)
-        handle = team.client.get_workflow_handle_for(FleetWorkflow.run, fleet_workflow_id(team.fleet))
+        handle = team.client.get_workflow_handle(fleet_workflow_id(team.fleet))
         for bad in (ReloadOrder(agents=()), order.model_copy(update={"agents": order.agents * 2})):
             with pytest.raises(WorkflowUpdateFailedError):
                 await handle.execute_update(FleetWorkflow.reload, bad)
