@@ -29,6 +29,7 @@ MAX_KEY_BYTES = 200
 _TRIES = 100
 SOON_SECONDS = 5
 """A message that is on record is in its recipient's inbox before."""
+REFUSED_WAIT = "Refused: would_deadlock"
 _READ_ALREADY = "Read in this turn already:"
 
 
@@ -159,7 +160,11 @@ class Messages:
         now = datetime.now(UTC)
         if awaits and row.expires_at:
             until = datetime.fromisoformat(row.expires_at)
-            return await self._wait(member, Awaited(row.id, row.recipient, awaits, until), now)
+            result = await self._wait(member, Awaited(row.id, row.recipient, awaits, until), now)
+            if result.text.startswith(REFUSED_WAIT):  # the wait is refused, not the message: it must not be sent again
+                words = result.text.removeprefix("Refused: ")
+                return ActionResult(f"Accepted as {row.id}; you cannot wait for it now: {words}")
+            return result
         if row.state is MessageState.HELD:
             return ActionResult(f"Held as {row.id}: the user is asked whether {row.recipient} may get it.")
         return ActionResult(f"Accepted as {row.id}.")
