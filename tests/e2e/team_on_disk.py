@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from app.control import engine_info, read_board
 from app.domain import events as ev
 from app.domain.board import Board
 from app.domain.events import Event
+from app.engine.instance import lock_holder
 from app.store.journal import JournalReader
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,14 +28,14 @@ RUN_SECONDS = 600
 
 
 class TeamOnDisk:
-    """The blueprint's team, with empty memories and workspaces."""
+    """A project's team with empty memories and workspaces, the blueprint's unless told otherwise."""
 
-    def __init__(self, folder: Path, paths: Paths) -> None:
+    def __init__(self, folder: Path, paths: Paths, project: Path = ROOT) -> None:
         self.folder = folder
         self.paths = paths
-        shutil.copy(ROOT / "agents.yaml", folder)
-        for rules in (ROOT / "agents").glob("*/rules.md"):
-            target = folder / rules.relative_to(ROOT)
+        shutil.copy(project / "agents.yaml", folder)
+        for rules in (project / "agents").glob("*/rules.md"):
+            target = folder / rules.relative_to(project)
             target.parent.mkdir(parents=True)
             shutil.copy(rules, target)
         self.fleet = load_project(folder).fleet_id
@@ -139,6 +142,21 @@ class TeamOnDisk:
             if f"guest={self.fleet}." in line:
                 found.append(int(entry.parent.name))
         return found
+
+
+@contextmanager
+def cleared(team: TeamOnDisk) -> Iterator[TeamOnDisk]:
+    """The team; engine and machines are gone afterwards, whatever the test left."""
+    yield team
+    if engine_info(team.paths) is not None:
+        team.skerry("stop", "--team", seconds=60)
+        end = time.monotonic() + 60
+        while not team.board().outcome and time.monotonic() < end:
+            time.sleep(0.2)
+    team.skerry("stop", seconds=90)
+    for pid in (lock_holder(team.paths.engine_lock), *team.machines_left()):
+        if pid:
+            os.kill(pid, signal.SIGKILL)
 
 
 def _command(*arguments: str) -> list[str]:
