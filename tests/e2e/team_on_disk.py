@@ -147,16 +147,18 @@ class TeamOnDisk:
 @contextmanager
 def cleared(team: TeamOnDisk) -> Iterator[TeamOnDisk]:
     """The team; engine and machines are gone afterwards, whatever the test left."""
-    yield team
-    if engine_info(team.paths) is not None:
-        team.skerry("stop", "--team", seconds=60)
-        end = time.monotonic() + 60
-        while not team.board().outcome and time.monotonic() < end:
-            time.sleep(0.2)
-    team.skerry("stop", seconds=90)
-    for pid in (lock_holder(team.paths.engine_lock), *team.machines_left()):
-        if pid:
-            os.kill(pid, signal.SIGKILL)
+    try:
+        yield team
+    finally:
+        if engine_info(team.paths) is not None:
+            team.skerry("stop", "--team", seconds=60)
+            end = time.monotonic() + 60
+            while not team.board().outcome and time.monotonic() < end:
+                time.sleep(0.2)
+        team.skerry("stop", seconds=90)
+        for pid in (lock_holder(team.paths.engine_lock), *team.machines_left()):
+            if pid:
+                os.kill(pid, signal.SIGKILL)
 
 
 def _command(*arguments: str) -> list[str]:

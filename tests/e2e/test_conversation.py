@@ -1,4 +1,4 @@
-"""Two real Codex agents in two real machines talk through Skerry's tools: ask, wait, look at a file, answer, confirm."""
+"""Two real Codex agents in two real machines talk by Skerry's tools: ask, wait, look at a file, answer, confirm."""
 
 from __future__ import annotations
 
