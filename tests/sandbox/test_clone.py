@@ -66,6 +66,12 @@ async def test_a_repository_goes_in_and_its_branch_comes_out(
     assert not report.refused and not (tmp_path / "mirror" / ".git").exists()
     assert (tmp_path / "mirror" / "b.py").read_text() == "new\nmore\n"
 
+    await bench.sandbox.write_files("/workspace/.inbox/m-1", {"table.txt": b"1 2\n"})
+    assert await inside(bench, "git status --short") == "M b.py", "what messages brought is no work"
+    await inside(bench, "git add --all && git commit -qm more")
+    assert await inside(bench, "git ls-files .inbox; cat .inbox/m-1/table.txt") == "1 2"
+    await inside(bench, "git reset -q --mixed HEAD~1")
+
     # the agent takes its commit back, and makes others
     await inside(bench, "git reset -q --hard HEAD~1")
     assert await bring_branch_out(bench.sandbox, kept) and kept.tip == kept.base

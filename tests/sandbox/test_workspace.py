@@ -62,6 +62,16 @@ async def test_what_leads_out_stays_in_the_machine(empty: Bench, tmp_path: Path)
     assert (tmp_path / "precious").read_text() == "mine"
 
 
+async def test_what_messages_brought_stays_in_the_machine(empty: Bench, tmp_path: Path) -> None:
+    await empty.sandbox.write_files("/workspace/.inbox/m-1", {"table.txt": b"1 2\n"})
+    await empty.sandbox.run(
+        "mkdir -p own/.inbox; cp .inbox/m-1/table.txt own/.inbox/; cp -r .inbox/m-1 own", timeout=60
+    )
+    report = await empty.sandbox.mirror_workspace(tmp_path / "mirror")
+    assert (report.files, list(report.refused)) == (2, [])
+    assert tree(tmp_path / "mirror") == {"own/.inbox/table.txt": "1 2\n", "own/m-1/table.txt": "1 2\n"}
+
+
 async def test_a_folder_goes_in_and_newer_files_stay(empty: Bench, tmp_path: Path) -> None:
     source = tmp_path / "source"
     (source / "sub").mkdir(parents=True)
