@@ -50,6 +50,8 @@ class _Player:
         self._share, self._diary, self._client, self._turn = share, diary, client, turn
         self._handled: set[str] = set()
         self._answered: set[str] = set()
+        self._seen = {entry.id for entry in diary.entries() if entry.what == "seen"}
+        """Before this turn."""
 
     async def play(self) -> None:
         await self._handle(self._turn.prompt)
@@ -59,7 +61,7 @@ class _Player:
         again = done[-_RESENT:] if self._turn.resume else []
         open_ones = [planned for planned in self._share if planned.key not in told]
         for number, planned in enumerate([*again, *open_ones], start=1):
-            await self._send(planned)
+            await self._send(planned, again=planned.key in told)
             if planned.pause and planned.key not in told and planned.key not in self._answered:
                 break  # the answer wakes it
             if number % _LOOK_EVERY == 0:
@@ -68,7 +70,7 @@ class _Player:
             await self._look()
         self._diary.add(Entry("turn", self._turn.turn))
 
-    async def _send(self, planned: Planned) -> None:
+    async def _send(self, planned: Planned, *, again: bool) -> None:
         wants = {"async": "nothing", "ack": "nothing", "confirm": "decision"}.get(planned.how, "answer")
         arguments: dict[str, Any] = {
             "recipient": planned.recipient,
@@ -88,7 +90,7 @@ class _Player:
             ok, text = await self._insist("send_message", **unhurried)
         ok, text = await self._pending(ok, text)
         found = _ID.search(text) if text.startswith("Accepted as") else None
-        await self._handle(text)
+        await self._handle(text, again=again)
         self._diary.add(Entry("told", self._turn.turn, planned.key, found[0] if found else "", text[:200]))
 
     async def _pending(self, ok: bool, text: str) -> tuple[bool, str]:
@@ -99,8 +101,11 @@ class _Player:
     async def _look(self) -> None:
         await self._handle((await self._insist("read_inbox"))[1])
 
-    async def _handle(self, text: str) -> None:
-        """Note every message in ``text``, then do what it asks for."""
+    async def _handle(self, text: str, *, again: bool = False) -> None:
+        """Note every message in ``text``, then do what it asks for.
+
+        ``again``: it is the answer of a call that was made before; what had come by it then comes by right again.
+        """
         heads = list(_HEAD.finditer(text))
         ends = [*(head.start() for head in heads[1:]), len(text)][: len(heads)]
         asked: list[tuple[str, str, str]] = []
@@ -108,7 +113,8 @@ class _Player:
             if head[1] in self._handled:
                 continue
             self._handled.add(head[1])
-            self._diary.add(Entry("seen", self._turn.turn, id=head[1]))
+            if not (again and head[1] in self._seen):
+                self._diary.add(Entry("seen", self._turn.turn, id=head[1]))
             self._answered |= set(_ON.findall(text[head.end() : end]))
             wants = _WANTS.search(text[head.end() : end])
             if wants is not None:
