@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from app.config import Project
+from app.control.letters import Letter
 from app.domain.interrupt import Answer
 from app.domain.ports import Progress
 
@@ -19,8 +20,8 @@ class Commands(Protocol):
     async def stop_fleet(self, fleet: str) -> None:
         """Stop all agents of a fleet."""
 
-    async def send(self, fleet: str, recipient: str, body: str, subject: str = "") -> str:
-        """Write to an agent as the user; returns the message's id."""
+    async def post(self, fleet: str, letter: Letter) -> str:
+        """Write to an agent as the user; returns the message's id once it is in the agent's inbox."""
 
     async def reply(self, fleet: str, message_id: str, body: str) -> str:
         """Answer a message that an agent wrote to the user; returns the reply's id."""

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from PySide6.QtCore import QObject, Signal
 
 from app.config import Project
+from app.control.letters import Letter
 from app.domain.errors import EngineError, SkerryError
 from app.domain.interrupt import Answer
 from app.ui.bridge import Bridge
@@ -96,10 +97,10 @@ class FleetActions(QObject):
         fleet = self._project.fleet_id
         self._give(lambda commands: commands.stop_fleet(fleet), lambda _none: self._settled(), self._failed)
 
-    def send(self, recipient: str, body: str, subject: str, done: Callable[[str], None], failed: OnError) -> None:
-        """Write to an agent as the user."""
+    def send(self, letter: Letter, done: Callable[[str], None], failed: OnError) -> None:
+        """Write to an agent as the user; what becomes of it, the board tells."""
         fleet = self._project.fleet_id
-        self._give(lambda commands: commands.send(fleet, recipient, body, subject), done, failed)
+        self._give(lambda commands: commands.post(fleet, letter), done, failed)
 
     def reply(self, message_id: str, body: str, done: Callable[[str], None], failed: OnError) -> None:
         """Answer a message that an agent wrote to the user."""

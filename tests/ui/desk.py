@@ -10,6 +10,7 @@ from pathlib import Path
 from PySide6.QtWidgets import QApplication
 
 from app.config import Paths, Project, load_project
+from app.control.letters import Letter
 from app.domain.envelope import MessageState
 from app.domain.errors import AlreadyAnswered, SkerryError
 from app.domain.interrupt import Answer
@@ -41,6 +42,7 @@ class MemoryCommands:
         self.story = story
         self.given: list[tuple[str, ...]] = []
         self.answers: list[tuple[str, Answer]] = []
+        self.letters: list[Letter] = []
         self.refuse: SkerryError | None = None
         self.delay = 0.0
         self.closed = False
@@ -54,9 +56,10 @@ class MemoryCommands:
         await self._take("stop", fleet)
         self.story.end("stopped")
 
-    async def send(self, fleet: str, recipient: str, body: str, subject: str = "") -> str:
-        await self._take("send", fleet, recipient, body, subject)
-        return self.story.send("user", recipient, subject, body)
+    async def post(self, fleet: str, letter: Letter) -> str:
+        await self._take("send", fleet, letter.recipient, letter.body, letter.subject)
+        self.letters.append(letter)
+        return self.story.send("user", letter.recipient, letter.subject, letter.body, sync=letter.sync)
 
     async def reply(self, fleet: str, message_id: str, body: str) -> str:
         await self._take("reply", fleet, message_id, body)

@@ -135,6 +135,63 @@ def test_a_refused_message_stays_written(log: TestDesk, qtbot: QtBot) -> None:
     assert text.toPlainText() == "Hello" and _button(log, "composer-send").isEnabled()
 
 
+def send_and_wait(desk: TestDesk, qtbot: QtBot, choice: str) -> tuple[str, QLabel]:
+    """A message whose sender waits; gives its id, and where the composer says how it stands."""
+    page = desk.window.messages
+    page.write()
+    text, note = page.findChild(QPlainTextEdit, "composer-body"), page.findChild(QLabel, "composer-note")
+    wait, time = page.findChild(QComboBox, "composer-wait"), page.findChild(QComboBox, "composer-timeout")
+    assert isinstance(text, QPlainTextEdit) and isinstance(note, QLabel)
+    assert isinstance(wait, QComboBox) and isinstance(time, QComboBox)
+    assert not time.isVisible()
+    wait.setCurrentText(choice)
+    assert time.isVisible() and time.currentText() == "5 minutes"
+    QTest.keyClicks(text, "Is it done?")
+    QTest.mouseClick(_button(desk, "composer-send"), Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: note.text().startswith("Waiting for"))
+    desk.catch_up()
+    return next(reversed(desk.feed.board.messages)), note
+
+
+def test_waiting_for_the_reply(log: TestDesk, qtbot: QtBot) -> None:
+    asked, note = send_and_wait(log, qtbot, "Wait for the reply")
+    (letter,) = log.commands.letters
+    assert (letter.sync, letter.awaits, letter.timeout) == (True, "reply", 300)
+    assert note.text() == "Waiting for dev-agent’s reply, 5 minutes at most"
+    log.story.move(asked, MessageState.READ)
+    log.catch_up()
+    assert note.text().startswith("Waiting"), "it is the reply that is waited for"
+    log.story.reply(asked, blueprint.DEV, "Yes.")
+    log.story.move(asked, MessageState.ANSWERED)
+    log.catch_up()
+    assert note.text() == "dev-agent has replied"
+
+
+def test_waiting_until_it_is_read_or_no_longer_of_use(log: TestDesk, qtbot: QtBot) -> None:
+    asked, note = send_and_wait(log, qtbot, "Wait until read")
+    assert log.commands.letters[0].awaits == "ack"
+    log.story.move(asked, MessageState.READ)
+    log.catch_up()
+    assert note.text() == "dev-agent has read it"
+    wait = log.window.messages.findChild(QComboBox, "composer-wait")
+    assert isinstance(wait, QComboBox)
+    wait.setCurrentIndex(0)
+    asked, note = send_and_wait(log, qtbot, "Wait until read")
+    log.story.move(asked, MessageState.EXPIRED)
+    log.catch_up()
+    assert note.text() == "dev-agent did not read it in time: it is withdrawn"
+    assert note.property("tone") == "danger"
+
+
+def test_a_reply_to_an_agent_offers_no_wait(log: TestDesk, qtbot: QtBot) -> None:
+    log.story.send(blueprint.DEV, "user", "Dash or space?", "Which?", MessageState.DELIVERED)
+    log.catch_up()
+    choose(log, qtbot, 0)
+    QTest.mouseClick(_button(log, "message-reply"), Qt.MouseButton.LeftButton)
+    wait = log.window.messages.findChild(QComboBox, "composer-wait")
+    assert isinstance(wait, QComboBox) and not wait.isVisible()
+
+
 def test_the_log_stands_beside_the_message_where_there_is_room(log: TestDesk, qtbot: QtBot) -> None:
     splitter = log.window.messages._splitter
     log.window.resize(1600, 900)

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from PySide6.QtWidgets import QComboBox
 from pytestqt.qtbot import QtBot
 
 from app.domain.envelope import MessageState
@@ -63,6 +64,9 @@ def test_special_states(desk: TestDesk, qtbot: QtBot) -> None:
     keep(desk, qtbot, "state-answered")
     desk.window.turn_to(Page.MESSAGES)
     desk.window.messages.write()
+    wait = desk.window.messages.findChild(QComboBox, "composer-wait")
+    assert isinstance(wait, QComboBox)
+    wait.setCurrentText("Wait for the reply")
     keep(desk, qtbot, "state-composing")
     desk.story.run = "run-2"
     desk.story.start()

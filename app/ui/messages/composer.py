@@ -6,10 +6,12 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLineEdit, QPlainTextEdit, QVBoxLayout, QWidget
 
-from app.domain.board import MessageView
+from app.control.letters import Letter
+from app.domain.board import Board, MessageView
 from app.domain.errors import SkerryError
 from app.domain.text import first_line
 from app.ui.fleet_actions import FleetActions
+from app.ui.messages.wait_choice import Awaited, WaitChoice
 from app.ui.theme import Theme
 from app.ui.typography import SPACE, base_font
 from app.ui.widgets.buttons import button
@@ -35,6 +37,8 @@ class Composer(QWidget):
         self._recipient = QComboBox()
         self._subject = QLineEdit()
         self._body = QPlainTextEdit()
+        self._wait = WaitChoice()
+        self._awaited = Awaited(self)
         self._note = ElidedLabel()
         self._send = button("Send", "composer-send", kind="primary", tip="Ctrl+Enter")
         self._cancel = button("Close", "composer-close", kind="quiet", tip="Esc; the text stays")
@@ -42,6 +46,7 @@ class Composer(QWidget):
         self._send.clicked.connect(self.send)
         self._cancel.clicked.connect(self.closed)
         self._body.textChanged.connect(self._refresh)
+        self._awaited.news.connect(lambda words, wrong: self._say(words, wrong=wrong))
         actions.link_changed.connect(self._refresh)
         for keys in ("Ctrl+Return", "Ctrl+Enter"):
             QShortcut(QKeySequence(keys), self, self.send, context=Qt.ShortcutContext.WidgetWithChildrenShortcut)
@@ -56,6 +61,10 @@ class Composer(QWidget):
             self._recipient.addItems(agents)
             self._recipient.setCurrentText(chosen if chosen in agents else agents[0] if agents else "")
             self._refresh()
+
+    def take_in(self, board: Board) -> None:
+        """Say what has become of the message that the user waits for."""
+        self._awaited.take_in(board)
 
     def write_to(self, agent: str) -> None:
         """Begin to write, to ``agent`` when it is one."""
@@ -80,6 +89,7 @@ class Composer(QWidget):
         self._target.setVisible(bool(message_id))
         self._recipient.setVisible(not message_id)
         self._subject.setVisible(not message_id)
+        self._wait.setVisible(not message_id)
         self._say("")
         self._refresh()
 
@@ -94,14 +104,22 @@ class Composer(QWidget):
         if self._answers:
             self._actions.reply(self._answers, body, self._done, self._failed)
             return
-        self._actions.send(recipient, body, self._subject.text().strip(), self._done, self._failed)
+        self._actions.send(self._letter(recipient, body), self._done, self._failed)
+
+    def _letter(self, recipient: str, body: str) -> Letter:
+        subject, awaits = self._subject.text().strip(), self._wait.awaits
+        if awaits is None:
+            return Letter(recipient, body, subject)
+        return Letter(recipient, body, subject, sync=True, awaits=awaits, timeout=self._wait.seconds)
 
     def _done(self, message: str) -> None:
         self._sending = False
-        answered = bool(self._answers)
+        answered, recipient = bool(self._answers), self._recipient.currentText()
         if answered:
             self._aim("", "")
-        self._say("Reply sent" if answered else f"Sent to {self._recipient.currentText()}")
+        self._say("Reply sent" if answered else f"Sent to {recipient}")
+        if not answered:
+            self._awaited.begin(message, recipient, self._wait)
         self._subject.clear()
         self._body.clear()
         self._refresh()
@@ -121,7 +139,7 @@ class Composer(QWidget):
     def _refresh(self) -> None:
         written = bool(self._body.toPlainText().strip()) and bool(self._answers or self._recipient.count())
         self._send.setEnabled(written and self._actions.ready and not self._sending)
-        for part in (self._recipient, self._subject, self._body):
+        for part in (self._recipient, self._subject, self._body, self._wait):
             part.setEnabled(not self._sending)
         self._send.setToolTip("Ctrl+Enter" if self._actions.ready else "The engine is not running")
 
@@ -138,6 +156,7 @@ class Composer(QWidget):
         below = QHBoxLayout()
         below.setSpacing(SPACE)
         below.addWidget(self._note, 1)
+        below.addWidget(self._wait)
         below.addWidget(self._cancel)
         below.addWidget(self._send)
         layout = QVBoxLayout(self)

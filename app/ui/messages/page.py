@@ -75,6 +75,7 @@ class MessagesPage(QWidget):
         self.model.take_in(advance)
         agents = advance.board.agents
         self.composer.offer([name for name, view in agents.items() if view.state not in ENDED] or list(agents))
+        self.composer.take_in(advance.board)
         self._filters.offer([USER, *agents])
         self._stack.setCurrentWidget(self._splitter if self.model.rowCount() else self._empty)
         if self._chosen() is None or not (self._touched or self.isVisible()):
