@@ -36,6 +36,7 @@ def answer(
     text: Annotated[
         str, typer.Argument(metavar="ANSWER", help="An option, its number, or text; - reads standard input.")
     ] = "",
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why, beside an option.")] = "",
     default: Annotated[bool, typer.Option("--default", help="Take the asker's default.")] = False,
     modify: Annotated[bool, typer.Option("--modify", help="ANSWER is new instructions for the agent.")] = False,
     cancel: Annotated[bool, typer.Option("--cancel", help="Stop the agent instead of answering.")] = False,
@@ -49,7 +50,7 @@ def answer(
     _check_open(asked)
     if sum((bool(words) and not modify, default, modify, cancel)) != 1:
         raise ConfigError("what is your answer?", operation="answer", hint=_choices(asked))
-    given = _answer(asked, words, default, modify, cancel)
+    given = _with_reason(asked, _answer(asked, words, default, modify, cancel), reason)
     settle(asked, given)  # refuses what does not fit, before the engine is asked
     settled = with_control(lambda control: control.answer(loaded.fleet_id, asked.id, given))
     if as_json:
@@ -167,6 +168,14 @@ def _choices(asked: Interrupt) -> str:
     numbered = ", ".join(f"{number} ({plain_line(option)})" for number, option in enumerate(asked.options, start=1))
     first = f"say one of {numbered}" if numbered else "say it after the id"
     return f"{first}; or one of --default, --modify with a text, --cancel"
+
+
+def _with_reason(asked: Interrupt, answer: Answer, reason: str) -> Answer:
+    if not reason:
+        return answer
+    if not answer.option:
+        raise ConfigError("--reason goes with an option", operation="answer", hint=_choices(asked))
+    return answer.model_copy(update={"text": reason})
 
 
 def _answer(asked: Interrupt, text: str, default: bool, modify: bool, cancel: bool) -> Answer:

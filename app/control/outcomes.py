@@ -17,7 +17,7 @@ from app.store.postbox import MessageRow, Postbox
 POLL_SECONDS: Final = 0.01
 """Between two looks whether anything was written: each costs microseconds."""
 
-GRACE_SECONDS: Final = 3.0
+GRACE_SECONDS: Final = 10.0
 """How long after its time an unread message may take to be put on record as expired."""
 
 _SEEN = (MessageState.READ, MessageState.ANSWERED)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from pathlib import Path
 
 import pytest
 
@@ -11,8 +12,10 @@ from app.control import Letter
 from app.domain.envelope import MessageState
 from app.domain.errors import AgentEnded
 from app.domain.events import AgentStatus
+from app.engine.expiry import Expiry
+from app.workflows.state import MAX_INBOX
 from tests.cli.conftest import AtWork, Desk
-from tests.team import Turn
+from tests.team import Script, Turn
 
 
 async def answers(turn: Turn) -> None:
@@ -114,3 +117,91 @@ async def test_the_agent_ends_meanwhile(at_work: AtWork) -> None:
         await desk.team.control.stop_agent(desk.team.fleet, "bob")
         with pytest.raises(AgentEnded, match="bob ended before it had read m-"):
             await waiting
+
+
+async def decides(turn: Turn) -> None:
+    for line in turn.prompt.splitlines():
+        if line.startswith("Message m-"):
+            await turn.call("confirm", message_id=line.split()[1], decision="decline", reason="The tests fail.")
+
+
+async def test_the_agent_must_decide(at_work: AtWork) -> None:
+    async with at_work(decides) as desk:
+        await resting(desk)
+        done = await desk.type("send", "alice", "Shall we merge?", "--confirm", "--sync", "--timeout", "20s")
+        assert (done.returncode, done.stdout) == (0, "alice: decline\nDeclined: The tests fail.\n")
+        found = json.loads((await desk.type("send", "bob", "And you?", "--confirm", "--sync", "--json")).stdout)
+        assert found["state"] == "answered" and found["reply"]["data"] == {"decision": "decline"}
+
+
+async def test_the_user_declines_with_a_reason(at_work: AtWork) -> None:
+    told: list[str] = []
+
+    async def asks(turn: Turn) -> None:
+        if turn.agent == "alice" and turn.number == 1:
+            told.append((await turn.call("send_message", recipient="user", body="May I?", kind="confirm")).text)
+
+    async with at_work(asks) as desk:
+        await desk.team.start()
+        board = await desk.team.until(lambda board: bool(board.open_interrupts))
+        name = board.open_interrupts[0].id
+        assert (await desk.type("answer", name, "--cancel", "--reason", "No")).complained(2, "goes with an option")
+        done = await desk.type("answer", name, "decline", "--reason", "Not on a Friday.")
+        assert (done.returncode, done.stdout) == (0, "alice has your answer: Decline\n")
+        await desk.team.until(lambda board: bool(told))
+        assert told[0].endswith("Declined: Not on a Friday.")
+
+
+async def test_files_go_along(at_work: AtWork, tmp_path: Path) -> None:
+    table, missing, empty = tmp_path / "table.txt", tmp_path / "none.txt", tmp_path / "folder"
+    table.write_text("1 1\n2 4\n")
+    empty.mkdir()
+    async with at_work(answers) as desk:
+        await resting(desk)
+        assert (await desk.type("send", "bob", "See", "--attach", str(missing))).complained(1, "none.txt")
+        assert (await desk.type("send", "bob", "See", "--attach", str(empty))).complained(1, "folder")
+        sent = json.loads((await desk.type("send", "bob", "See", "--attach", str(table), "--json")).stdout)
+        board = await desk.team.until(lambda board: board.messages[sent["id"]].state is MessageState.READ)
+        (attachment,) = board.messages[sent["id"]].envelope.attachments
+        assert (attachment.name, attachment.size) == ("table.txt", 8)
+        assert desk.team.mail.files.read(attachment) == b"1 1\n2 4\n"
+        assert len(board.messages) == 1, "what could not go along was not sent without it"
+
+
+def busy(free: asyncio.Event) -> Script:
+    """Bob is in his first turn until ``free``."""
+
+    async def script(turn: Turn) -> None:
+        if turn.agent == "bob":
+            await free.wait()
+
+    return script
+
+
+async def test_what_is_unread_in_time_is_withdrawn(at_work: AtWork) -> None:
+    free = asyncio.Event()
+    async with at_work(busy(free)) as desk:
+        await desk.team.start()
+        await desk.team.until(lambda board: board.agents["bob"].turn == 1)
+        sent = json.loads((await desk.type("send", "bob", "Quick", "--expires", "1s", "--json")).stdout)
+        expiry = asyncio.create_task(Expiry(desk.team.journal, desk.team.mail.postbox, desk.team.client).run())
+        late = await desk.type("send", "bob", "Quick?", "--sync", "--timeout", "1s")
+        assert late.complained(5, "bob did not read m-", "give it more time with --timeout"), late
+        board = await desk.team.until(lambda board: board.messages[sent["id"]].state is MessageState.EXPIRED)
+        assert {view.state for view in board.messages.values()} == {MessageState.EXPIRED}
+        expiry.cancel()
+        free.set()
+
+
+async def test_a_full_inbox_takes_no_more_and_says_what_to_do(at_work: AtWork) -> None:
+    free = asyncio.Event()
+    async with at_work(busy(free)) as desk:
+        await desk.team.start()
+        await desk.team.until(lambda board: board.agents["bob"].turn == 1)
+        for number in range(MAX_INBOX):
+            await desk.team.control.send(desk.team.fleet, "bob", f"Text {number}")
+        full = await desk.type("send", "bob", "One more")
+        assert full.complained(1, f"bob has {MAX_INBOX} unread messages"), full
+        board = await desk.team.until(lambda board: board.agents["bob"].unread == MAX_INBOX)
+        assert len(board.messages) == MAX_INBOX, "what was refused is nowhere"
+        free.set()
