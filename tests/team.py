@@ -88,7 +88,7 @@ class Team:
         self.roster: Roster = {}
         self.mail = MailRoom.open(self.journal, self.paths)
         self.calls = ToolCalls(self.roster, self.mail, self.client, block_seconds=self.block_seconds)
-        self.gateway = Gateway(self.calls.handle, lambda usage: None)
+        self.gateway = Gateway(self.calls.handle, lambda usage: None, self.calls.refused)
         memory = open_database(self.paths.journal_db)
         self.stack.callback(memory.close)
         self.stack.callback(self.journal.close)

@@ -70,6 +70,12 @@ class ToolCalls:
         except RPCError as error:
             raise ActionRefused(f"not possible now: {error.message}", operation=name, hint="try again") from None
 
+    def refused(self, key: str, reason: str) -> None:
+        """Put on record that what came through the door ``key`` was no tool call."""
+        member = self._roster.get(key)
+        if member is not None:
+            self._note_refusal(member, "tools", ActionRefused(reason))
+
     async def _do(self, member: Member, action: act.AnyAction) -> ActionResult:
         match action:
             case act.MemoryRead() | act.MemorySearch():

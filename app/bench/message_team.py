@@ -101,7 +101,7 @@ async def at_work(paths: Paths, client: Client, names: list[str]) -> AsyncIterat
         roster: Roster = {}
         calls = ToolCalls(roster, mail, client)
         stack.push_async_callback(calls.close)
-        gateway = Gateway(calls.handle, lambda usage: None)
+        gateway = Gateway(calls.handle, lambda usage: None, calls.refused)
         stack.push_async_callback(gateway.stop)
         team = MessageTeam(project, calls, client)
         crew = Crew(

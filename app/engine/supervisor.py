@@ -90,7 +90,7 @@ class Engine:
         host = self._make_host(self._paths)
         roster: Roster = {}
         calls = ToolCalls(roster, mail, client)
-        gateway = Gateway(calls.handle, lambda usage: journal.append(_model_called(usage)))
+        gateway = Gateway(calls.handle, lambda usage: journal.append(_model_called(usage)), calls.refused)
         memory = open_database(self._paths.journal_db)
         usage = UsageTable(self._paths.journal_db)
         crew = Crew(

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.gateway.door import ModelApi
 
@@ -54,29 +53,3 @@ def too_large(limit: int, api: ModelApi = "openai") -> Response:
     """The reply to a body beyond ``limit`` bytes; the connection is closed, as the rest was not read."""
     message = f"the request has more than {limit} bytes"
     return problem(413, message, api=api, code="request_too_large", headers={"connection": "close"})
-
-
-class BodyLimit:
-    """Reads the whole body before the application sees the request, and refuses one of more than ``limit`` bytes."""
-
-    def __init__(self, app: ASGIApp, limit: int) -> None:
-        self._app = app
-        self._limit = limit
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
-        try:
-            body = await read_body(Request(scope, receive), self._limit)
-        except TooLarge:
-            await too_large(self._limit)(scope, receive, send)
-            return
-        replayed = False
-
-        async def replay() -> Message:
-            nonlocal replayed
-            if replayed:
-                return await receive()
-            replayed = True
-            return {"type": "http.request", "body": body, "more_body": False}
-
-        await self._app(scope, replay, send)

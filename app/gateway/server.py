@@ -18,12 +18,17 @@ from app.gateway.door import DoorSpec, Meter, ModelApi, ModelUsage, Provider, Re
 from app.gateway.listener import Listener
 from app.gateway.model_proxy import ModelProxy
 from app.gateway.rehearsal_model import RehearsalModel
-from app.gateway.replies import MAX_BODY_BYTES, MAX_TOOL_BODY_BYTES, BodyLimit, TooLarge, problem, too_large
+from app.gateway.replies import MAX_BODY_BYTES, TooLarge, problem, too_large
+from app.gateway.tool_body import RefusalHeard, StrictBody
 from app.gateway.tool_server import DOOR_KEY, ToolServer
 
 _DOOR = "skerry.door.open"
 _SERVED = "/openai/v1/…, /anthropic/v1/… and /mcp are served here"
 _log = logging.getLogger(__name__)
+
+
+def _unheard(key: str, reason: str) -> None:
+    """Nobody listens."""
 
 
 @dataclass(slots=True)
@@ -38,8 +43,9 @@ class _Door:
 class Gateway:
     """Opens and closes doors, and serves them all on the running loop."""
 
-    def __init__(self, handler: ActionHandler, meter: Meter) -> None:
-        """``handler`` performs tool calls, ``meter`` hears of every model request."""
+    def __init__(self, handler: ActionHandler, meter: Meter, refused: RefusalHeard = _unheard) -> None:
+        """``handler`` performs tool calls, ``meter`` hears of every model request, ``refused`` of what was no call."""
+        self._refused = refused
         self._doors: dict[str, _Door] = {}
         self._lock = asyncio.Lock()
         self._meter = _careful(meter)
@@ -99,7 +105,7 @@ class Gateway:
         methods = ["GET", "POST"]
         application = Starlette(
             routes=[
-                Route("/mcp", BodyLimit(self._tools, MAX_TOOL_BODY_BYTES)),
+                Route("/mcp", StrictBody(self._tools, DOOR_KEY, self._refused)),
                 Route("/openai/v1/{path:path}", self._openai, methods=methods),
                 Route("/anthropic/v1/{path:path}", self._anthropic, methods=methods),
             ],

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterable
 from typing import Any
 
+import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -155,3 +156,14 @@ async def test_a_message_to_another_cannot_be_answered(paths: Paths, temporal: C
             told = await attacker.call(tool, {"message_id": foreign, **more})
             assert isinstance(told, ActionRefused), tool
         assert [fact.tool for fact in team.facts(ev.ToolRefused)] == ["reply", "confirm", "await_reply"]
+
+
+async def test_what_is_no_call_is_on_record(paths: Paths, temporal: Client) -> None:
+    async with Team(paths, temporal, stay) as team:
+        await attack(team)
+        door = str(paths.door(member_key(team.fleet, "alice")))
+        async with httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(uds=door)) as http:
+            answer = await http.post("http://127.0.0.1:8080/mcp", content=b'{"id":1,"id":2}')
+        assert answer.status_code == 400
+        (fact,) = team.facts(ev.ToolRefused)
+        assert (fact.agent, fact.tool, fact.reason) == ("alice", "tools", "the key 'id' comes twice in one object")
