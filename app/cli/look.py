@@ -227,6 +227,9 @@ def _status_row(view: AgentView, fleet: str, usage: UsageSample | None) -> Row:
     if view.limit:
         times = f" ({view.limits_reached} times)" if view.limits_reached > 1 else ""
         details.append(Text(f"limit: {plain_line(view.limit)}{times}", "yellow"))
+    if view.last_refusal:
+        times = f" ({view.tools_refused} times)" if view.tools_refused > 1 else ""
+        details.append(Text(f"refused: {plain_line(view.last_refusal)}{times}", "yellow"))
     if view.last_action and view.state not in ENDED:
         details.append(Text(f"last: {plain_line(view.last_action)}", "dim"))
     cells = (Text(view.id, "bold"), state, since, *_figures(usage), *counts)

@@ -82,13 +82,15 @@ def reload_team(project: ProjectOption = None, as_json: JsonOption = False) -> N
     told = with_control(lambda control: control.reload_fleet(loaded))
     changes = {"added": list(told.added), "removed": list(told.removed), "changed": list(told.changed)}
     if as_json:
-        emit_json(changes)
+        emit_json({**changes, "later": list(told.later)})
         return
     for what, agents in changes.items():
         if agents:
             say(f"{what}: {', '.join(agents)}")
     if not any(changes.values()):
         say("agents.yaml is read again: the same agents")
+    for agent in told.later:
+        say(f"{agent} keeps the virtual machine it has; for one as agents.yaml has it now: skerry reset {agent}")
 
 
 def _seconds(text: str, option: str) -> float | None:

@@ -260,6 +260,8 @@ class FleetReloaded(Fact):
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
+    later: tuple[str, ...] = ()
+    """Those of them whose machine changes, too: that takes a clean one."""
 
 
 class RunReseeded(Fact):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from app.config import Project
 from app.domain.events import AgentDeclared
+from app.domain.fleet import AgentSpec
 from app.workflows.steps import AgentPlan, ReloadOrder
 
 
@@ -38,4 +39,12 @@ def reload_order(old: Project | None, new: Project) -> ReloadOrder:
     before = {} if old is None else {agent.id: (agent, old.fleet.provider_of(agent)) for agent in old.fleet.agents}
     now = {agent.id: (agent, new.fleet.provider_of(agent)) for agent in new.fleet.agents}
     changed = tuple(agent for agent, entry in now.items() if agent in before and before[agent] != entry)
-    return ReloadOrder(agents=plans(team), changed=changed, declared=team)
+    old_machines = {} if old is None else {agent.id: _machine(agent) for agent in old.fleet.agents}
+    new_machines = {agent.id: _machine(agent) for agent in new.fleet.agents}
+    later = tuple(agent for agent in changed if old_machines[agent] != new_machines[agent])
+    return ReloadOrder(agents=plans(team), changed=changed, later=later, declared=team)
+
+
+def _machine(agent: AgentSpec) -> object:
+    """What a machine that is there already does not take over from a changed agents.yaml."""
+    return agent.sandbox, agent.packs, agent.limits.processes, agent.limits.command

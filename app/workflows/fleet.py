@@ -125,11 +125,9 @@ class FleetWorkflow:
         self._plans = new
         self._reloads += 1
         named = self._named(f"reloaded{self._suffix}/{self._reloads}")
-        await self._record(
-            ev.FleetReloaded(
-                **named, agents=order.declared, added=tuple(added), removed=tuple(removed), changed=tuple(changed)
-            )
-        )
+        lists = {"added": tuple(added), "removed": tuple(removed), "changed": tuple(changed)}
+        later = tuple(agent for agent in order.later if agent in changed)
+        await self._record(ev.FleetReloaded(**named, agents=order.declared, **lists, later=later))
         for agent in added:  # before the others hear of them: they may write at once
             await self._start_again(agent)
         for agent in removed:

@@ -277,6 +277,8 @@ class ReloadOrder(Frozen):
 
     agents: tuple[AgentPlan, ...]
     changed: tuple[str, ...] = ()
+    later: tuple[str, ...] = ()
+    """Those of them whose machine changes, too: that needs a clean one."""
     declared: tuple[AgentDeclared, ...] = ()
     """The same team as the journal tells of it."""
 

@@ -196,6 +196,7 @@ def test_status_tells_what_machines_take_and_meet(
     run.tell(ev.SandboxChanged, "dev-agent", state="ready")
     run.tell(ev.LimitReached, "dev-agent", limit="memory", detail="the kernel ended python3")
     run.tell(ev.LimitReached, "dev-agent", limit="memory", detail="the kernel ended node", count=4)
+    run.tell(ev.ToolRefused, "dev-agent", tool="reply", reason="you have received no message 'm-1'")
     run.tell(ev.SandboxChanged, "test-agent", state="stopped")
     run.journal.append(
         ev.HostReconciled(id="host/1", at=run.at, lost=("x.y",), removed=(("disk", "x.z", "no agent has it"),))
@@ -216,6 +217,7 @@ def test_status_tells_what_machines_take_and_meet(
     assert row.split()[3:6] == ["12%", "1.5G", "40M"]
     assert head.index("CPU") + 3 == row.index("12%") + 3, "figures stand at the right"
     assert "limit: memory: the kernel ended node (5 times)" in text
+    assert "refused: reply: you have received no message 'm-1'" in " ".join(text.split())
     assert "removed when the engine started: disk x.z (no agent has it)" in " ".join(text.split())
 
 

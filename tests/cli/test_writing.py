@@ -98,8 +98,18 @@ async def test_a_changed_team(at_work: AtWork) -> None:
         assert (await desk.type("reload")).returncode == 2
         file.write_text(good.replace("Begin.", "Begin well.") + "  - {id: carol, type: codex}\n")
         done = await desk.type("reload", "--json")
-        assert json.loads(done.stdout) == {"added": ["carol"], "removed": [], "changed": ["alice"]}
+        assert json.loads(done.stdout) == {"added": ["carol"], "removed": [], "changed": ["alice"], "later": []}
         await desk.team.until(lambda board: board.agents["carol"].state is AgentStatus.IDLE)
+        file.write_text(good.replace("Begin.", "Begin well.\n    sandbox: {cpus: 2}"))
+        done = await desk.type("reload")
+        assert done.stdout.splitlines() == [
+            "removed: carol",
+            "changed: alice",
+            "alice keeps the virtual machine it has; for one as agents.yaml has it now: skerry reset alice",
+        ]
+        board = await desk.team.until(lambda board: board.agents["carol"].state is AgentStatus.STOPPED)
+        assert board.agents["carol"].reason == "removed from agents.yaml"
+        assert (await desk.type("reload")).stdout == "agents.yaml is read again: the same agents\n"
 
 
 async def test_the_agent_ends_meanwhile(at_work: AtWork) -> None:
