@@ -34,13 +34,14 @@ _LOOK_SECONDS = 0.2
 
 
 @contextlib.contextmanager
-def chaos_home() -> Iterator[Path]:
-    """A folder with a short path that is gone afterwards."""
+def chaos_home(*, keep: bool = False) -> Iterator[Path]:
+    """A folder with a short path that is gone afterwards, unless it is to be kept."""
     home = Path(tempfile.mkdtemp(prefix="skerry-chaos-", dir="/tmp"))  # made private by mkdtemp
     try:
         yield home
     finally:
-        shutil.rmtree(home, ignore_errors=True)
+        if not keep:
+            shutil.rmtree(home, ignore_errors=True)
 
 
 class Chaos:

@@ -26,12 +26,13 @@ def chaos(
     kills: Annotated[int, typer.Option(min=0, max=10_000, help="How often a process is killed.")] = 10,
     seed: Annotated[int, typer.Option(help="The same seed plans the same messages and kills.")] = 1,
     agents: Annotated[int, typer.Option(min=2, max=30, help="How many agents talk.")] = 5,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep journal, diaries and logs, and say where.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The ledger for programs.")] = False,
 ) -> None:
     """Let scripted agents talk while engine and Temporal server are killed, and account for every message."""
     from app.chaos.plan import Plan
 
-    ledger = _wrought(Plan(seed, messages, kills, agents))
+    ledger = _wrought(Plan(seed, messages, kills, agents), keep=keep)
     if as_json:
         emit_json(ledger.as_json())
     else:
@@ -40,10 +41,12 @@ def chaos(
         raise typer.Exit(FAILED)
 
 
-def _wrought(plan: Plan) -> Ledger:
+def _wrought(plan: Plan, *, keep: bool) -> Ledger:
     from app.chaos.driver import Chaos, chaos_home
 
-    with chaos_home() as home:
+    with chaos_home(keep=keep) as home:
+        if keep:
+            tell(f"everything is kept in {home}")
 
         async def whole() -> Ledger:
             task = asyncio.current_task()
