@@ -25,7 +25,7 @@ _RESENT = 3
 _TOOL_SECONDS = 90.0
 _AGAIN_SECONDS = 0.3
 _TIMEOUT_SECONDS = 900
-_FINAL = ("Refused: would_deadlock", "Expired:", "Timed out:")
+_FINAL = ("Refused: would_deadlock", "Refused: you may not write to", "Refused: refused by", "Expired:", "Timed out:")
 
 
 class Agents:
@@ -82,6 +82,7 @@ class _Player:
             arguments |= {"mode": "sync", "timeout_seconds": _TIMEOUT_SECONDS}
             arguments |= {"kind": "confirm"} if planned.how == "confirm" else {}
             arguments |= {"wait_for": "ack"} if planned.how == "ack" else {}
+        arguments |= {"expires_after_seconds": planned.expires} if planned.expires else {}
         ok, text = await self._insist("send_message", **arguments)
         if not ok and text.startswith("Refused: would_deadlock"):
             self._diary.add(Entry("told", self._turn.turn, f"{planned.key}/circle", words=text))
@@ -89,7 +90,7 @@ class _Player:
             unhurried |= {"mode": "async", "idempotency_key": f"{planned.key}-a"}
             ok, text = await self._insist("send_message", **unhurried)
         ok, text = await self._pending(ok, text)
-        found = _ID.search(text) if text.startswith("Accepted as") else None
+        found = _ID.search(text) if text.startswith(("Accepted as", "Held as")) else None
         await self._handle(text, again=again)
         self._diary.add(Entry("told", self._turn.turn, planned.key, found[0] if found else "", text[:200]))
 
