@@ -118,7 +118,7 @@ class Books:
             read=states[MessageState.READ],
             answered=states[MessageState.ANSWERED],
             expired=states[MessageState.EXPIRED],
-            refused_after=states[MessageState.REFUSED] - len(at_the_door),
+            refused_after=sum(1 for row in taken if row.state is MessageState.REFUSED),
             unread=states[MessageState.ACCEPTED] + states[MessageState.DELIVERED],
             held=states[MessageState.HELD],
             were_held=sum(1 for row in taken if fates[row.id][0] is MessageState.HELD),

@@ -25,7 +25,7 @@ _DECISION_SHARES = (45, 5, 35, 15)
 _MARKED = 0.7
 """The share of messages to the user that are marked as read."""
 BRIEF_SECONDS = 2
-UNDECIDED_SECONDS = 10
+UNDECIDED_SECONDS = 5
 _HASTY = 0.3
 """The share of kills that come in the middle of the recovery from the one before."""
 RULES = "---\nmessages:\n  max_per_hour: 1000000\n---\n"
