@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
@@ -81,15 +80,12 @@ class User:
 
 @asynccontextmanager
 async def attending(user: User, journal: Path) -> AsyncIterator[None]:
-    """Within: the user is at the desk."""
+    """Within: the user is at the desk. What they cannot get over ends the block."""
     postbox = Postbox(journal)
-    task = asyncio.create_task(user.attend(postbox))
     try:
-        yield
-        if task.done():
-            task.result()  # whatever ended it
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(user.attend(postbox))
+            yield
+            task.cancel()
     finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
         postbox.close()
