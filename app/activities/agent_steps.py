@@ -226,7 +226,7 @@ class AgentSteps:
         if turn.reminder:
             parts.append(prompts.reminder(turn.reminder))
         parts += [prompts.answer_block(self._journal.body(item, Interrupt)) for item in turn.answers]
-        parts += await self._mail.texts(member.sandbox, self._mail.envelopes(turn.messages))
+        parts += await self._mail.texts(member.sandbox, self._mail.for_prompt(turn.messages))
         return "\n\n".join(parts) or prompts.ALL_READ
 
     def _session(self, order: steps.AgentOrder) -> str | None:

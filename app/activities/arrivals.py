@@ -17,6 +17,11 @@ def inbox_topic(fleet: str, agent: str) -> str:
     return f"inbox/{fleet}/{agent}"
 
 
+def reply_topic(message_id: str) -> str:
+    """What is told when a reply to a message was accepted."""
+    return f"reply/{message_id}"
+
+
 def turn_topic(fleet: str, agent: str) -> str:
     """What is told when an agent's turn ends, however it does."""
     return f"turn/{fleet}/{agent}"
@@ -63,9 +68,14 @@ class Arrivals:
         for watch in roused:
             watch.rouse()
 
+    def is_watched(self, topic: str) -> bool:
+        """Whether somebody waits for news of ``topic``."""
+        with self._lock:
+            return topic in self._watches
+
     @contextlib.contextmanager
     def watch(self, *topics: str) -> Iterator[Watch]:
-        """News of ``topics``: message ids, ``inbox_topic`` and ``turn_topic``."""
+        """News of ``topics``: message ids, ``reply_topic``, ``inbox_topic`` and ``turn_topic``."""
         watch = Watch()
         with self._lock:
             for topic in topics:
@@ -83,7 +93,7 @@ class Arrivals:
 def _topics(event: Event) -> tuple[str, ...]:
     match event:
         case ev.MessageAccepted(envelope=envelope):
-            return envelope.id, envelope.reply_to or "", inbox_topic(event.fleet, envelope.recipient)
+            return envelope.id, reply_topic(envelope.reply_to or ""), inbox_topic(event.fleet, envelope.recipient)
         case ev.MessageMoved(state=MessageState.DELIVERED):
             return event.message_id, inbox_topic(event.fleet, event.agent)
         case ev.MessageMoved():

@@ -33,7 +33,7 @@ from app.gateway.door import DoorSpec, Provider, Rehearsal
 from app.gateway.server import Gateway
 from app.store.journal import Journal
 from app.store.memory import MemoryFile
-from app.workflows.steps import AgentOrder
+from app.workflows.steps import AgentOrder, WaitEnd
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +60,10 @@ class Member:
     turn: int = 0
     telling: set[asyncio.Task[None]] = field(default_factory=set)
     """What its workflow is being told while its turn goes on."""
+    untold: list[WaitEnd] = field(default_factory=list)
+    """What it is to be told next."""
+    hurry: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when that should be at once."""
     limits: LimitLog | None = None
     bare: bool = False
     """Whether its machine, new, has yet to get the workspace."""
@@ -73,6 +77,8 @@ class Member:
 
     async def told(self) -> None:
         """Wait until its workflow has been told what it was to be told, a bounded time."""
+        if self.untold:
+            self.hurry.set()
         if self.telling:
             await asyncio.wait(self.telling, timeout=TELLING_SECONDS)
 

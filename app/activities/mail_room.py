@@ -20,6 +20,8 @@ from app.workflows.steps import AgentOrder
 
 AS_ANSWER = "given as the answer of a tool call"
 """Why a message is read that must not be put before the agent a second time."""
+FROM_INBOX = "read from its inbox"
+"""The same, but for its asking for it once more in the same turn: ``prompts`` leaves it out, ``envelopes`` does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +46,22 @@ class MailRoom:
 
     def envelopes(self, message_ids: Iterable[str]) -> list[Envelope]:
         """Messages with their texts, without those the agent was given as the answer of a tool call."""
-        kept = [item for item in message_ids if not _was_answer(self.postbox.find(item))]
-        return [self.journal.body(item, Envelope) for item in kept]
+        return self._without(message_ids, AS_ANSWER)
+
+    def for_prompt(self, message_ids: Iterable[str]) -> list[Envelope]:
+        """Messages with their texts, without those that a tool call of an earlier turn gave to the agent.
+
+        The workflow that has them in a turn did not hear of that: the engine was killed before it could tell it.
+        """
+        return self._without(message_ids, AS_ANSWER, FROM_INBOX)
 
     async def texts(self, sandbox: Sandbox | None, envelopes: Sequence[Envelope]) -> list[str]:
         """Messages as the agent reads them, once their files lie in its machine."""
         return [prompts.message_block(item, trouble=await hand_over(sandbox, item, self.files)) for item in envelopes]
+
+    def _without(self, message_ids: Iterable[str], *reasons: str) -> list[Envelope]:
+        kept = [item for item in message_ids if not _was_read(self.postbox.find(item), reasons)]
+        return [self.journal.body(item, Envelope) for item in kept]
 
     def moved(
         self, order: AgentOrder, message_ids: Iterable[str], state: MessageState, reason: str = ""
@@ -64,5 +76,5 @@ class MailRoom:
         ]
 
 
-def _was_answer(row: MessageRow | None) -> bool:
-    return row is not None and row.state is MessageState.READ and row.reason == AS_ANSWER
+def _was_read(row: MessageRow | None, reasons: Sequence[str]) -> bool:
+    return row is not None and row.state is MessageState.READ and row.reason in reasons

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 from datetime import UTC, datetime, timedelta
 
+from app.activities.arrivals import inbox_topic, reply_topic
 from app.activities.attachments import collect
 from app.activities.crew import Member
-from app.activities.mail_room import MailRoom
+from app.activities.mail_room import FROM_INBOX, MailRoom
 from app.activities.obstacles import Obstacles, circle_words, passes
 from app.activities.own_workflow import OwnWorkflow
 from app.activities.waiting import Awaited, Waiting
@@ -140,7 +141,7 @@ class Messages:
     async def _give(self, member: Member, message_ids: list[str]) -> ActionResult:
         envelopes = self._mail.envelopes(message_ids)
         texts = await self._mail.texts(member.sandbox, envelopes)
-        self._mail.journal.append(*self._mail.moved(member.order, message_ids, MessageState.READ))
+        self._mail.journal.append(*self._mail.moved(member.order, message_ids, MessageState.READ, FROM_INBOX))
         self._workflow.end_wait(member, steps.WaitEnd(message_id="", taken=tuple(message_ids), again=True))
         return ActionResult("\n\n".join(texts))
 
@@ -195,7 +196,7 @@ class Messages:
         self, member: Member, envelope: Envelope, awaits: Await | None, obstacle: str
     ) -> steps.ActionOutcome:
         """Have the agent's workflow decide, and put what it accepts on record before the agent is told."""
-        message = reference(envelope, awaits)
+        message = reference(envelope, awaits, attended=self._is_attended(member, envelope))
         received = envelope.reply_to is not None  # looked up before the reply was made
         order = steps.SendOrder(action_id=envelope.id, message=message, obstacle=obstacle, received=received)
         accepted = False
@@ -209,6 +210,13 @@ class Messages:
         if outcome.ok and (row is None or row.state not in (MessageState.HELD, MessageState.REFUSED)):
             self._mail.journal.append(*self._taken(member, envelope))
         return outcome
+
+    def _is_attended(self, member: Member, envelope: Envelope) -> bool:
+        if envelope.kind == "confirm":
+            return False  # its workflow hands it out
+        topics = [inbox_topic(member.order.fleet, envelope.recipient)]
+        topics += [reply_topic(envelope.reply_to)] if envelope.reply_to else []
+        return any(self._mail.arrivals.is_watched(topic) for topic in topics)
 
     def _taken(self, member: Member, envelope: Envelope) -> list[ev.Event]:
         order = member.order

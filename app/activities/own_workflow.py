@@ -17,6 +17,10 @@ from app.workflows.state import AgentEnd
 _PAUSES = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0)
 """Seconds between tries to tell a workflow what no call waits for."""
 
+TELL_AFTER_SECONDS = 0.5
+"""How long what no call waits for is gathered: a workflow does one thing at a time, and a reply should not queue behind
+it. Less than ``workflows.waits.SHOWN_AFTER``, so that a wait that was short is not shown."""
+
 log = logging.getLogger(__name__)
 
 
@@ -29,6 +33,8 @@ class OwnWorkflow:
 
     async def outcome(self, member: Member, name: str, order: object) -> steps.ActionOutcome:
         """An update that answers with what the agent is told."""
+        if name != "send":  # what may be sent does not depend on what was read
+            await member.told()
         found: steps.ActionOutcome = await self._handle(member).execute_update(
             name, order, result_type=steps.ActionOutcome
         )
@@ -41,7 +47,10 @@ class OwnWorkflow:
 
     def end_wait(self, member: Member, end: steps.WaitEnd) -> None:
         """Have the workflow told, in a while, that a wait is over; the call goes on meanwhile."""
-        task = asyncio.get_running_loop().create_task(self._tell(member, end))
+        member.untold.append(end)
+        if len(member.untold) > 1:
+            return  # told with those before it
+        task = asyncio.get_running_loop().create_task(self._tell_soon(member))
         for telling in (self._telling, member.telling):
             telling.add(task)
             task.add_done_callback(telling.discard)
@@ -52,6 +61,14 @@ class OwnWorkflow:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+
+    async def _tell_soon(self, member: Member) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(member.hurry.wait(), TELL_AFTER_SECONDS)
+        first, *more = member.untold
+        member.untold.clear()
+        member.hurry.clear()
+        await self._tell(member, first.model_copy(update={"more": tuple(more)}))
 
     async def _tell(self, member: Member, end: steps.WaitEnd) -> None:
         for pause in (*_PAUSES, 0.0):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from app.activities.arrivals import inbox_topic, turn_topic
+from app.activities.arrivals import inbox_topic, reply_topic, turn_topic
 from app.activities.crew import Member
 from app.activities.mail_room import AS_ANSWER, MailRoom
 from app.activities.own_workflow import OwnWorkflow
@@ -55,7 +55,8 @@ class Waiting:
         """What became of a message, in words for the agent; or that it is pending."""
         order, turn = member.order, member.turn
         call_ends = datetime.now(UTC) + self.block
-        topics = awaited.message_id, turn_topic(order.fleet, order.agent)
+        topics = [awaited.message_id, turn_topic(order.fleet, order.agent)]
+        topics += [reply_topic(awaited.message_id)] if awaited.awaits == "reply" else []
         with self._mail.arrivals.watch(*topics) as watch:
             while True:
                 now, row = datetime.now(UTC), self._mail.postbox.find(awaited.message_id)

@@ -107,9 +107,11 @@ class MessageRef(BaseModel):
     awaits: Await | None = None
     """Set while the sender waits in the middle of its turn."""
     expires_at: datetime | None = None
+    attended: bool = False
+    """Whether a tool call of the recipient waited for it and has it from the record: its workflow need not hurry."""
 
 
-def reference(envelope: Envelope, awaits: Await | None = None) -> MessageRef:
+def reference(envelope: Envelope, awaits: Await | None = None, *, attended: bool = False) -> MessageRef:
     """The reference to an envelope."""
     return MessageRef(
         id=envelope.id,
@@ -121,6 +123,7 @@ def reference(envelope: Envelope, awaits: Await | None = None) -> MessageRef:
         kind=envelope.kind,
         awaits=awaits,
         expires_at=envelope.expires_at,
+        attended=attended,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from datetime import timedelta
 
 from temporalio import workflow
@@ -20,6 +21,10 @@ BATCH = 50
 ABSENCE_SECONDS = (0.25, 0.75, 1.5)
 """Pauses between looks for a recipient that is not there: it may be about to start, with its team or again."""
 
+GATHER = timedelta(seconds=1)
+"""How long messages are gathered that their recipient has from the record already: one signal brings them all, and
+what it asks of its workflow meanwhile, its answer above all, does not queue behind that signal."""
+
 _RETRY = timedelta(seconds=2)
 
 
@@ -36,6 +41,7 @@ class Pump:
         self._facts = facts
         self._serving: dict[str, asyncio.Task[None]] = {}
         self._held = False
+        self._hurry = False
         self._over = False
 
     async def run(self) -> None:
@@ -58,6 +64,7 @@ class Pump:
 
     async def drain(self) -> None:
         """Wait until all is handed over."""
+        self._hurry = True
         await workflow.wait_condition(lambda: not self._state.outbox and self.idle)
 
     def close(self) -> None:
@@ -69,7 +76,14 @@ class Pump:
             return []
         return [name for name in dict.fromkeys(m.recipient for m in self._state.outbox) if name not in self._serving]
 
+    def _urgent(self, recipient: str) -> bool:
+        waiting = (message for message in self._state.outbox if message.recipient == recipient)
+        return self._held or self._hurry or bool(self._state.stop) or not all(item.attended for item in waiting)
+
     async def _serve(self, recipient: str) -> None:
+        if not self._urgent(recipient):
+            with contextlib.suppress(TimeoutError):
+                await workflow.wait_condition(lambda: self._urgent(recipient), timeout=GATHER)
         batch = [message for message in self._state.outbox if message.recipient == recipient][:BATCH]
         try:
             await self._hand_over(recipient, batch)

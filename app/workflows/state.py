@@ -116,6 +116,8 @@ class AgentState(BaseModel):
         self.take_given(end.taken)
         if end.again:
             self.taken.extend(item for item in end.taken if item not in self.taken)
+        for other in end.more:
+            self.end_wait(other)
 
     def bounce(self, item: Bounced) -> None:
         """Have the next prompt say that a message came back; once, though it be tried again to put that on record."""

@@ -268,6 +268,8 @@ class WaitEnd(Frozen):
     taken: tuple[str, ...] = ()
     again: bool = False
     """Whether they are told again when the agent reads its inbox once more in this turn."""
+    more: tuple[WaitEnd, ...] = ()
+    """What else has ended."""
 
 
 class ReloadOrder(Frozen):

@@ -21,7 +21,7 @@ PROJECT = Path(__file__).parent / "conversation"
 RUN = ("run", "--headless", "--rehearse", str(PROJECT / "scenario.yaml"), "--until-idle")
 TABLE = "".join(f"{number} {number * number}\n" for number in range(1, 501)).encode()
 CHECKSUM = hashlib.sha256(TABLE).hexdigest()
-RUN_SECONDS = 80
+RUN_SECONDS = 240
 SENT = {"announce": "A table comes", "ask": "Please check the table", "settle": "Is this settled?"}
 
 
