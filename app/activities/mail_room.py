@@ -53,7 +53,8 @@ class MailRoom:
 
         The workflow that has them in a turn did not hear of that: the engine was killed before it could tell it.
         """
-        return self._without(message_ids, AS_ANSWER, FROM_INBOX)
+        given = self._without(message_ids, AS_ANSWER, FROM_INBOX)
+        return [item for item in given if not _was_answered(self.postbox.find(item.id))]
 
     async def texts(self, sandbox: Sandbox | None, envelopes: Sequence[Envelope]) -> list[str]:
         """Messages as the agent reads them, once their files lie in its machine."""
@@ -78,3 +79,7 @@ class MailRoom:
 
 def _was_read(row: MessageRow | None, reasons: Sequence[str]) -> bool:
     return row is not None and row.state is MessageState.READ and row.reason in reasons
+
+
+def _was_answered(row: MessageRow | None) -> bool:
+    return row is not None and row.state is MessageState.ANSWERED
