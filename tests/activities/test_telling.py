@@ -137,6 +137,32 @@ async def test_a_turn_that_is_taken_up_reads_again_what_may_never_have_come_befo
         assert [turn.number for turn in team.turns if turn.agent == "bob"] == [1, 1]
 
 
+async def test_what_may_never_have_come_before_an_agent_comes_in_its_next_prompt(
+    paths: Paths, temporal: Client
+) -> None:
+    """The turn was cut after the record, and its agent does not look into its inbox any more."""
+    listening = asyncio.Event()
+
+    async def script(turn: Turn) -> None:
+        if turn.agent == "alice":
+            await listening.wait()
+            await turn.call("send_message", recipient="bob", body="Only once.")
+        elif not listening.is_set():
+            listening.set()
+            await turn.call("read_inbox", wait_seconds=30)
+            _forget_news(team, "bob")
+            raise RuntimeError("the engine is killed")
+        elif turn.number == 1:
+            return
+        await finish(turn)
+
+    async with Team(paths, temporal, script, text=team_of("alice", "bob")) as team:
+        await team.start()
+        await team.until(lambda board: board.outcome == "completed")
+        (again,) = [turn.prompt for turn in team.turns if turn.agent == "bob" and turn.number > 1]
+        assert again.endswith("Only once.")
+
+
 def _forget_news(team: Team, agent: str) -> None:
     """All that is left of a killed engine's news is what the journal says."""
     for task in list(team.roster[member_key(team.fleet, agent)].telling):
