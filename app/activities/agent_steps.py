@@ -197,6 +197,7 @@ class AgentSteps:
         order = turn.order
         begun = self._journal.has(f"{order.run}/{order.agent}/t{turn.turn}/started")
         prompt = await self._prompt(member, turn)
+        member.look_back = begun
         if begun:
             known = self._journal.last("turn_started", fleet=order.fleet, run=order.run, agent=order.agent)
             # Word for word: the program is looked at for whether this prompt has arrived.
@@ -226,7 +227,9 @@ class AgentSteps:
         if turn.reminder:
             parts.append(prompts.reminder(turn.reminder))
         parts += [prompts.answer_block(self._journal.body(item, Interrupt)) for item in turn.answers]
-        parts += await self._mail.texts(member.sandbox, self._mail.for_prompt(turn.messages))
+        # A conversation that begins anew knows nothing of what was read or answered.
+        found = self._mail.envelopes if turn.cause == "start" else self._mail.for_prompt
+        parts += await self._mail.texts(member.sandbox, found(turn.messages))
         return "\n\n".join(parts) or prompts.ALL_READ
 
     def _session(self, order: steps.AgentOrder) -> str | None:

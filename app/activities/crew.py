@@ -64,6 +64,8 @@ class Member:
     """What it is to be told next."""
     hurry: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when that should be at once."""
+    look_back: bool = False
+    """Whether its turn is taken up again: what it was given before may never have come before it."""
     limits: LimitLog | None = None
     bare: bool = False
     """Whether its machine, new, has yet to get the workspace."""

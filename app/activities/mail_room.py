@@ -51,9 +51,12 @@ class MailRoom:
     def for_prompt(self, message_ids: Iterable[str]) -> list[Envelope]:
         """Messages with their texts, without those that a tool call of an earlier turn gave to the agent.
 
-        The workflow that has them in a turn did not hear of that: the engine was killed before it could tell it.
+        The workflow that has them in a turn did not hear of that: the engine was killed before it could tell it. It may
+        have been killed before the answer of the call arrived, too: when the turn was taken up again afterwards, and
+        its agent did not ask for its inbox any more, the text comes again.
         """
-        return self._without(message_ids, AS_ANSWER, FROM_INBOX)
+        kept = [item for item in message_ids if not self._came_before_it(self.postbox.find(item))]
+        return [self.journal.body(item, Envelope) for item in kept]
 
     async def texts(self, sandbox: Sandbox | None, envelopes: Sequence[Envelope]) -> list[str]:
         """Messages as the agent reads them, once their files lie in its machine."""
@@ -62,6 +65,12 @@ class MailRoom:
     def _without(self, message_ids: Iterable[str], *reasons: str) -> list[Envelope]:
         kept = [item for item in message_ids if not _was_read(self.postbox.find(item), reasons)]
         return [self.journal.body(item, Envelope) for item in kept]
+
+    def _came_before_it(self, row: MessageRow | None) -> bool:
+        if row is None or not _was_read(row, (FROM_INBOX,)):
+            return row is not None and (row.state is MessageState.ANSWERED or _was_read(row, (AS_ANSWER,)))
+        cut = self.journal.last("turn_resumed", fleet=row.fleet, run=row.run, agent=row.recipient)
+        return cut is None or cut.at < datetime.fromisoformat(row.at)
 
     def moved(
         self, order: AgentOrder, message_ids: Iterable[str], state: MessageState, reason: str = ""

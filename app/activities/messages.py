@@ -120,13 +120,15 @@ class Messages:
         """Put what came in before the agent; what it read in this turn already comes again, marked as such.
 
         What is on record as accepted for it is given at once: its workflow is told meanwhile. Only a request for
-        confirmation goes through the workflow first, as that binds what the agent may do next.
+        confirmation goes through the workflow first, as that binds what the agent may do next; and the first look of a
+        turn that was cut does, as what was given before the cut may never have come before the agent.
         """
         rows = await self._waiting.unread(member, seconds)
-        if rows and all(row.kind != "confirm" for row in rows):
+        if rows and not member.look_back and all(row.kind != "confirm" for row in rows):
             return await self._give(member, [row.id for row in rows])
         soon = max(seconds, SOON_SECONDS) if rows else 0
         envelopes = self._mail.envelopes(await self._waiting.inbox(member, soon))
+        member.look_back = False
         new = [item for item in envelopes if self._waiting.is_new(item.id)]
         old = [item for item in envelopes if item not in new]
         texts = await self._mail.texts(member.sandbox, new)

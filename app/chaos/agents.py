@@ -25,7 +25,7 @@ _RESENT = 3
 _TOOL_SECONDS = 90.0
 _AGAIN_SECONDS = 0.3
 _TIMEOUT_SECONDS = 900
-_FINAL = ("Refused: would_deadlock", "Expired:", "Timed out:")
+_FINAL = ("Refused: would_deadlock", "Refused: you may not write to", "Refused: refused by", "Expired:", "Timed out:")
 
 
 class Agents:
@@ -54,6 +54,8 @@ class _Player:
         """Before this turn."""
 
     async def play(self) -> None:
+        if self._turn.resume:
+            await self._remember()
         await self._handle(self._turn.prompt)
         await self._look()
         told = {entry.key for entry in self._diary.entries() if entry.what == "told"}
@@ -70,8 +72,14 @@ class _Player:
             await self._look()
         self._diary.add(Entry("turn", self._turn.turn))
 
+    async def _remember(self) -> None:
+        """What came before the agent in this turn before it was cut stands in its conversation: it answers that now."""
+        seen = [entry for entry in self._diary.entries() if entry.what == "seen" and entry.turn == self._turn.turn]
+        for entry in sorted(seen, key=lambda entry: not entry.words.endswith("decision")):
+            await self._answer(entry.id, *entry.words.split())
+
     async def _send(self, planned: Planned, *, again: bool) -> None:
-        wants = {"async": "nothing", "ack": "nothing", "confirm": "decision"}.get(planned.how, "answer")
+        wants = {"asked": "answer", "reply": "answer", "confirm": "decision"}.get(planned.how, "nothing")
         arguments: dict[str, Any] = {
             "recipient": planned.recipient,
             "subject": f"About {planned.key}",
@@ -82,6 +90,7 @@ class _Player:
             arguments |= {"mode": "sync", "timeout_seconds": _TIMEOUT_SECONDS}
             arguments |= {"kind": "confirm"} if planned.how == "confirm" else {}
             arguments |= {"wait_for": "ack"} if planned.how == "ack" else {}
+        arguments |= {"expires_after_seconds": planned.expires} if planned.expires else {}
         ok, text = await self._insist("send_message", **arguments)
         if not ok and text.startswith("Refused: would_deadlock"):
             self._diary.add(Entry("told", self._turn.turn, f"{planned.key}/circle", words=text))
@@ -89,7 +98,7 @@ class _Player:
             unhurried |= {"mode": "async", "idempotency_key": f"{planned.key}-a"}
             ok, text = await self._insist("send_message", **unhurried)
         ok, text = await self._pending(ok, text)
-        found = _ID.search(text) if text.startswith("Accepted as") else None
+        found = _ID.search(text) if text.startswith(("Accepted as", "Held as")) else None
         await self._handle(text, again=again)
         self._diary.add(Entry("told", self._turn.turn, planned.key, found[0] if found else "", text[:200]))
 
@@ -113,17 +122,18 @@ class _Player:
             if head[1] in self._handled:
                 continue
             self._handled.add(head[1])
-            if not (again and head[1] in self._seen):
-                self._diary.add(Entry("seen", self._turn.turn, id=head[1]))
-            self._answered |= set(_ON.findall(text[head.end() : end]))
             wants = _WANTS.search(text[head.end() : end])
+            if not (again and head[1] in self._seen):
+                words = f"{wants[1]} {wants[2]}" if wants is not None else ""
+                self._diary.add(Entry("seen", self._turn.turn, id=head[1], words=words))
+            self._answered |= set(_ON.findall(text[head.end() : end]))
             if wants is not None:
                 asked.append((head[1], wants[1], wants[2]))
         # Little else is allowed before all decisions are made.
         for message_id, key, wanted in sorted(asked, key=lambda item: item[2] != "decision"):
             await self._answer(message_id, key, wanted)
 
-    async def _answer(self, message_id: str, key: str, wants: str) -> None:
+    async def _answer(self, message_id: str, key: str = "", wants: str = "") -> None:
         if wants == "answer":
             await self._insist("reply", message_id=message_id, body=f"On {key}.", idempotency_key=f"r-{message_id}")
         elif wants == "decision":

@@ -11,19 +11,19 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from app.chaos.diary import Diary, Entry
-from app.chaos.ledger import Books, Ledger
+from app.chaos.ledger import Books, Ledger, read_fates
 from app.chaos.plan import Kill, Plan
+from app.chaos.user import Desk, User, attending
 from app.config import Paths, Project, load_project
+from app.domain.envelope import USER
 from app.domain.errors import EngineError
 from app.domain.ports import Progress
 from app.engine.process import engine_info
 from app.store.postbox import Postbox
-
-RunFleet = Callable[[Paths, Project], Awaitable[str]]
 
 READY_SECONDS = 90.0
 PATIENCE_SECONDS = 60.0
@@ -34,20 +34,21 @@ _LOOK_SECONDS = 0.2
 
 
 @contextlib.contextmanager
-def chaos_home() -> Iterator[Path]:
-    """A folder with a short path that is gone afterwards."""
+def chaos_home(*, keep: bool = False) -> Iterator[Path]:
+    """A folder with a short path that is gone afterwards, unless it is to be kept."""
     home = Path(tempfile.mkdtemp(prefix="skerry-chaos-", dir="/tmp"))  # made private by mkdtemp
     try:
         yield home
     finally:
-        shutil.rmtree(home, ignore_errors=True)
+        if not keep:
+            shutil.rmtree(home, ignore_errors=True)
 
 
 class Chaos:
-    """One run. ``run_fleet`` starts the team in an engine that is ready."""
+    """One run. Through ``desk`` the team is started, and the user does what is theirs."""
 
-    def __init__(self, plan: Plan, home: Path, run_fleet: RunFleet, progress: Progress) -> None:
-        self._plan, self._home, self._run_fleet, self._progress = plan, home, run_fleet, progress
+    def __init__(self, plan: Plan, home: Path, desk: Desk, progress: Progress) -> None:
+        self._plan, self._home, self._desk, self._progress = plan, home, desk, progress
         self._environment = {**os.environ, "SKERRY_HOME": str(home)}
         self._paths = Paths.from_environment(self._environment)
         self._engine: subprocess.Popen[bytes] | None = None
@@ -62,11 +63,14 @@ class Chaos:
         project = load_project(self._home / "project")
         try:
             await self._start(project)
-            run = await self._run_fleet(self._paths, project)
-            for kill in self._plan.kill_plan():
-                await self._until(kill)
-                await self._kill(kill, project)
-            return self._closed(await self._quiet(project, run))
+            run = await self._desk.run_fleet(self._paths, project)
+            diary = Diary(self._home / "diaries" / USER)
+            user = User(self._plan, self._paths, project.fleet_id, run, diary, self._desk)
+            async with attending(user, self._paths.journal_db):
+                for kill in self._plan.kill_plan():
+                    await self._until(kill)
+                    await self._kill(kill, project)
+                return self._closed(await self._quiet(project, run))
         finally:
             self._end()
 
@@ -136,7 +140,7 @@ class Chaos:
                     last, since = open_ones, time.monotonic()
                     self._tell(f"{open_ones} still open")
                 if not open_ones or time.monotonic() - since > QUIET_SECONDS:
-                    return books.ledger()
+                    return books.ledger(read_fates(self._paths.journal_db, project.fleet_id, run))
                 await asyncio.sleep(1)
         finally:
             postbox.close()
@@ -151,7 +155,7 @@ class Chaos:
         return sum(1 for entries in self._diaries().values() for entry in entries if entry.what == "told")
 
     def _diaries(self) -> dict[str, list[Entry]]:
-        return {name: Diary(self._home / "diaries" / name).entries() for name in self._plan.names}
+        return {name: Diary(self._home / "diaries" / name).entries() for name in (*self._plan.names, USER)}
 
     def _end(self) -> None:
         if self._engine is not None:

@@ -6,7 +6,13 @@ import asyncio
 import time
 from typing import Any
 
-from temporalio.client import Client, RPCError, WorkflowHandle, WorkflowUpdateFailedError
+from temporalio.client import (
+    Client,
+    RPCError,
+    RPCTimeoutOrCancelledError,
+    WorkflowHandle,
+    WorkflowUpdateFailedError,
+)
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCStatusCode
 
@@ -45,6 +51,13 @@ class Requests:
             await handle.execute_update(name, args=[] if order is None else [order], id=update_id or None)
         except WorkflowUpdateFailedError as error:
             raise _refusal(error) from None
+        except RPCTimeoutOrCancelledError:
+            _let_cancellation_pass()
+            words, hint = (
+                "the engine gave no answer in time; it may have taken it",
+                "see 'skerry status', then try again",
+            )
+            raise EngineError(words, operation="ask the engine", hint=hint) from None
         except RPCError as error:
             if error.status is RPCStatusCode.NOT_FOUND:
                 raise NotFound(gone, operation=name, hint=hint) from None
@@ -74,6 +87,13 @@ async def connect(info: EngineInfo) -> Client:
                     hint="try again; if it stays so, 'skerry stop' and start again",
                 ) from None
             await asyncio.sleep(0.2)
+
+
+def _let_cancellation_pass() -> None:
+    """Temporal's client makes this error of our own cancellation as well."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def _refusal(error: WorkflowUpdateFailedError) -> SkerryError:

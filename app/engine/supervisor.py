@@ -23,6 +23,7 @@ from app.domain import events as ev
 from app.domain.ports import AgentRuntime, SandboxHost
 from app.engine.expiry import expiring
 from app.engine.instance import EngineInfo, InstanceLock, write_ready
+from app.engine.orphaned_steps import hand_over_orphaned_steps
 from app.engine.reconcile import reconcile
 from app.engine.reseed import reseed, until_at_work
 from app.engine.temporal_server import TemporalServer, server_version, temporal_binary
@@ -66,6 +67,7 @@ class Engine:
                 begun = await reseed(journal, mail.postbox, client)
                 crew = await stack.enter_async_context(self._crew(mail, client))
                 worker = make_worker(client, AgentSteps(crew, mail))
+                await hand_over_orphaned_steps(client)
                 await stack.enter_async_context(worker)
                 await until_at_work(client, begun)
                 await stack.enter_async_context(expiring(journal, mail.postbox, client))

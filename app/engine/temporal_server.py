@@ -32,7 +32,12 @@ RETENTION = timedelta(days=30)
 NAMESPACE = "default"
 
 # Defaults cost 50 ms a hop and 20 task-queue loads a second; these are safe on one machine (FACTS.md B2.1).
-_TUNING = tuple(f"history.{queue}ProcessorMaxPollRPS=1000" for queue in ("transfer", "timer", "visibility", "outbound"))
+_TUNING = (
+    *(f"history.{queue}ProcessorMaxPollRPS=1000" for queue in ("transfer", "timer", "visibility", "outbound")),
+    # A new engine replays every open workflow, 0.2 ms an event and more when all do at once, and has the 10 s of a
+    # workflow task for each: at the default, 4096 events, a handful of busy agents came back after minutes or never.
+    "limit.historyCount.suggestContinueAsNew=1000",
+)
 _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL")
 
 

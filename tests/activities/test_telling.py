@@ -82,3 +82,88 @@ async def test_what_a_killed_engine_did_not_tell_is_not_put_before_the_agent_aga
         assert told[0].endswith("Only once.")
         again = [turn.prompt for turn in team.turns if turn.agent == "bob" and turn.number > 1]
         assert again == [prompts.ALL_READ]
+
+
+async def test_what_was_answered_is_not_put_before_the_agent_again(paths: Paths, temporal: Client) -> None:
+    listening = asyncio.Event()
+
+    async def script(turn: Turn) -> None:
+        if turn.agent == "alice" and turn.number == 1:
+            await listening.wait()
+            await turn.call("send_message", recipient="bob", body="Only once.")
+        elif turn.agent == "bob" and turn.number == 1:
+            listening.set()
+            text = (await turn.call("read_inbox", wait_seconds=30)).text
+            _forget_news(team, "bob")
+            await turn.call("reply", message_id=text.split()[1], body="Seen.")
+            return
+        await finish(turn)
+
+    async with Team(paths, temporal, script, text=team_of("alice", "bob")) as team:
+        await team.start()
+        await team.until(lambda board: board.outcome == "completed")
+        assert [turn.prompt for turn in team.turns if turn.agent == "bob" and turn.number > 1] == [prompts.ALL_READ]
+
+
+async def test_a_turn_that_is_taken_up_reads_again_what_may_never_have_come_before_its_agent(
+    paths: Paths, temporal: Client
+) -> None:
+    """The engine died between the record and the answer of the call; other messages came in meanwhile."""
+    told: list[str] = []
+    listening, both_sent = asyncio.Event(), asyncio.Event()
+
+    async def script(turn: Turn) -> None:
+        if turn.agent == "alice":
+            await listening.wait()
+            await turn.call("send_message", recipient="bob", body="First.")
+            await team.until(lambda board: any(item.state is MessageState.READ for item in board.messages.values()))
+            await turn.call("send_message", recipient="bob", body="Second.", idempotency_key="second")
+            both_sent.set()
+        elif not told:
+            listening.set()
+            told.append((await turn.call("read_inbox", wait_seconds=30)).text)
+            _forget_news(team, "bob")
+            await both_sent.wait()
+            raise RuntimeError("the engine is killed")
+        elif turn.number == 1:
+            told.extend([(await turn.call("read_inbox")).text, (await turn.call("read_inbox")).text])
+        await finish(turn)
+
+    async with Team(paths, temporal, script, text=team_of("alice", "bob")) as team:
+        await team.start()
+        await team.until(lambda board: board.outcome == "completed")
+        assert told[0].endswith("First.") and "Second." not in told[0]
+        assert "First." in told[1] and "Second." in told[1]
+        assert [turn.number for turn in team.turns if turn.agent == "bob"] == [1, 1]
+
+
+async def test_what_may_never_have_come_before_an_agent_comes_in_its_next_prompt(
+    paths: Paths, temporal: Client
+) -> None:
+    """The turn was cut after the record, and its agent does not look into its inbox any more."""
+    listening = asyncio.Event()
+
+    async def script(turn: Turn) -> None:
+        if turn.agent == "alice":
+            await listening.wait()
+            await turn.call("send_message", recipient="bob", body="Only once.")
+        elif not listening.is_set():
+            listening.set()
+            await turn.call("read_inbox", wait_seconds=30)
+            _forget_news(team, "bob")
+            raise RuntimeError("the engine is killed")
+        elif turn.number == 1:
+            return
+        await finish(turn)
+
+    async with Team(paths, temporal, script, text=team_of("alice", "bob")) as team:
+        await team.start()
+        await team.until(lambda board: board.outcome == "completed")
+        (again,) = [turn.prompt for turn in team.turns if turn.agent == "bob" and turn.number > 1]
+        assert again.endswith("Only once.")
+
+
+def _forget_news(team: Team, agent: str) -> None:
+    """All that is left of a killed engine's news is what the journal says."""
+    for task in list(team.roster[member_key(team.fleet, agent)].telling):
+        task.cancel()

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 
 from app.bench.processes import processes_naming
 from app.chaos.diary import Diary, Entry
-from app.chaos.ledger import Books
+from app.chaos.ledger import Books, Fates, Ledger
 from app.chaos.plan import Plan
 from app.config import load_project
 from app.domain.envelope import MessageState
@@ -28,15 +29,23 @@ KEYS = [planned.key for agent in PLAN.names for planned in PLAN.share(agent)]
 @pytest.mark.timeout(180)
 def test_nothing_is_lost_doubled_or_stuck_in_a_short_run() -> None:
     before = homes()
-    words = ["chaos", "--messages", "40", "--kills", "4", "--agents", "3", "--seed", "4", "--json"]
+    words = ["chaos", "--messages", "40", "--kills", "4", "--agents", "3", "--seed", "1290", "--json"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "app", *words]
     found = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert found.returncode == 0, found.stdout + found.stderr
     ledger = json.loads(found.stdout)
-    assert (ledger["kills"], ledger["planned"]) == (4, 40) and ledger["sent"] >= 40
+    assert (ledger["kills"], ledger["planned"]) == (4, 40)
     assert (ledger["lost"], ledger["doubled"], ledger["stuck"], ledger["troubles"]) == (0, 0, 0, [])
     assert ledger["adds_up"] and ledger["answered"] > 0
+    assert ledger["sent"] + ledger["replies"] >= ledger["delivered"] >= ledger["read"] + ledger["answered"]
+    plan = Plan(seed=1290, messages=40, kills=4, agents=3)
+    closed = [(item, name) for name in plan.names for item in plan.share(name) if item.how == "closed"]
+    decisions = Counter(plan.decision(item.key) for item, name in closed if plan.asks(name))
+    assert decisions.keys() == {"once", "refuse", "leave"}, "the seed was chosen for them"
+    assert ledger["were_held"] == decisions.total() and ledger["expired"] >= decisions["leave"]
+    assert ledger["refusals"]["refused by the user"] == ledger["refused_after"] == decisions["refuse"]
+    assert ledger["refusals"]["you may not write to"] == len(closed) - decisions.total() > 0
     left = homes() - before
     assert not [home for home in left if list(processes_naming(home))] and not left
 
@@ -47,6 +56,9 @@ def test_a_seed_plans_the_same_again(tmp_path: Path) -> None:
     assert plan.kill_plan() == same.kill_plan() != other.kill_plan()
     assert sum(len(plan.share(name)) for name in plan.names) == 100 and len(plan.kill_plan()) == 10
     assert all(planned.recipient != name for name in plan.names for planned in plan.share(name))
+    closed = [(planned, name) for name in plan.names for planned in plan.share(name) if planned.how == "closed"]
+    assert closed and all(planned.recipient == plan.closed(name) for planned, name in closed)
+    assert {plan.decision(f"c-a1-{number}") for number in range(100)} == {"once", "always", "refuse", "leave"}
     plan.write_project(tmp_path)
     assert [agent.id for agent in load_project(tmp_path).fleet.agents] == list(plan.names)
 
@@ -83,7 +95,43 @@ def test_the_ledger_finds_doubles() -> None:
 def test_the_ledger_finds_what_is_stuck() -> None:
     books = Books(PLAN, [message("m-1", KEYS[0], MessageState.DELIVERED)], {"a1": [], "a2": []})
     assert len(books.stuck()) == 3, "one is unread, and neither agent was told what became of its own"
-    assert not books.ledger().ok
+    assert not books.ledger({"m-1": [MessageState.ACCEPTED, MessageState.DELIVERED]}).ok
+
+
+def test_what_expired_and_was_seen_all_the_same_has_two_ends() -> None:
+    row = message("m-1", KEYS[0], MessageState.EXPIRED)
+    assert doubled([row], []) == []
+    assert doubled([row], [Entry("seen", 1, id="m-1")]) == ["doubled: m-1 expired, and a2 saw it"]
+
+
+def test_the_sum_counts_what_was_taken_in_first_and_refused_later() -> None:
+    accepted, refused, delivered = MessageState.ACCEPTED, MessageState.REFUSED, MessageState.DELIVERED
+    fates: dict[str, list[MessageState]] = {
+        "m-1": [accepted, delivered, MessageState.READ],
+        "m-2": [MessageState.HELD, refused],
+        "m-3": [refused],
+        "m-4": [accepted, delivered, MessageState.EXPIRED],
+    }
+    ledger = summed(fates)
+    assert (ledger.sent, ledger.delivered, ledger.read, ledger.expired) == (3, 2, 1, 1)
+    assert (ledger.refused_after, ledger.refused, ledger.were_held) == (1, 1, 1)
+    assert ledger.adds_up
+    assert not summed({**fates, "m-1": [accepted, MessageState.READ], "m-5": [refused, accepted]}).adds_up
+
+
+def test_a_closed_edge_must_refuse() -> None:
+    plan = Plan(seed=1290, messages=40, kills=0, agents=3)
+    planned = next(item for item in plan.share("a2") if item.how == "closed")
+    assert not plan.asks("a2")
+    told = {"a2": [Entry("told", 1, planned.key)]}
+    for state, stuck in ((MessageState.REFUSED, False), (MessageState.READ, True)):
+        books = Books(plan, [message("m-1", planned.key, state)], told)
+        assert any(planned.key in trouble for trouble in books.stuck()) is stuck
+
+
+def summed(fates: Fates) -> Ledger:
+    rows = [message(name, name, states[-1]) for name, states in fates.items()]
+    return Books(PLAN, rows, {}).ledger(fates)
 
 
 def doubled(rows: Iterable[MessageRow], entries: list[Entry]) -> list[str]:

@@ -25,7 +25,7 @@ async def test_nothing_is_lost_or_doubled_when_histories_begin_anew(paths: Paths
         alice = temporal.get_workflow_handle(steps.agent_workflow_id(team.fleet, "alice"))
         first, sent = (await alice.describe()).run_id, 0
         while (await alice.describe()).run_id == first:
-            assert sent < 2000, "the history was not begun anew"
+            assert sent < 400, "the history was not begun anew, or late: see _TUNING of the Temporal server"
             for _ in range(40):
                 sent += 1
                 assert (await wire.send("alice", "bob", f"{sent:04}")).ok
