@@ -14,6 +14,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from temporalio.runtime import Runtime, TelemetryConfig
+
 from app.chaos.diary import Diary, Entry
 from app.chaos.ledger import Books, Ledger, read_fates
 from app.chaos.plan import Kill, Plan
@@ -57,6 +59,8 @@ class Chaos:
 
     async def run(self) -> Ledger:
         """The ledger at the end. Raises EngineError when the engine cannot be started."""
+        # Temporal's client tells of every killed server at the standard output, where the ledger belongs.
+        Runtime.set_default(Runtime(telemetry=TelemetryConfig(logging=None)), error_if_already_set=False)
         self._paths.prepare()
         self._plan.write_project(self._home / "project")
         (self._home / "diaries").mkdir()
