@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import cache
 from typing import Any
 
 from temporalio.client import (
@@ -14,6 +15,7 @@ from temporalio.client import (
     WorkflowUpdateFailedError,
 )
 from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.runtime import Runtime, TelemetryConfig
 from temporalio.service import RPCStatusCode
 
 from app.activities.failures import refused
@@ -78,7 +80,7 @@ async def connect(info: EngineInfo) -> Client:
     until = time.monotonic() + CONNECT_SECONDS
     while True:
         try:
-            return await Client.connect(info.temporal, data_converter=pydantic_data_converter)
+            return await Client.connect(info.temporal, data_converter=pydantic_data_converter, runtime=_quiet())
         except RuntimeError as error:
             if time.monotonic() > until:
                 raise EngineError(
@@ -87,6 +89,12 @@ async def connect(info: EngineInfo) -> Client:
                     hint="try again; if it stays so, 'skerry stop' and start again",
                 ) from None
             await asyncio.sleep(0.2)
+
+
+@cache
+def _quiet() -> Runtime:
+    """Temporal's client writes a log of its own to the standard output, which belongs to what was asked for."""
+    return Runtime(telemetry=TelemetryConfig(logging=None))
 
 
 def _let_cancellation_pass() -> None:
