@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -22,13 +21,14 @@ from app.activities.heartbeat import beating
 from app.activities.machine_steps import MachineSteps, prepared
 from app.activities.mail_room import MailRoom
 from app.activities.observer import TurnRecorder
+from app.activities.playing import Playing, is_given_up
 from app.config.approvals import open_channel
 from app.domain import events as ev
 from app.domain import prompts
 from app.domain.envelope import USER, Envelope, MessageState
 from app.domain.errors import ConfigError, SandboxError
 from app.domain.interrupt import Interrupt, InterruptState
-from app.domain.ports import TurnOutcome, TurnRequest
+from app.domain.ports import Sandbox, TurnOutcome, TurnRequest
 from app.workflows import steps
 
 CANCEL_GRACE_SECONDS = 10.0
@@ -161,26 +161,48 @@ class AgentSteps:
     async def _turn(self, member: Member, turn: steps.TurnOrder) -> TurnOutcome:
         if member.sandbox is None:
             raise SandboxError(f"{turn.order.agent} has no machine", operation="run a turn")
-        attempt = activity.info().attempt
-        request = await self._begin(member, turn, attempt)
-        recorder = TurnRecorder(self._journal, turn, attempt=attempt, output_limit=int(member.spec.limits.output))
-        began = time.monotonic()
-        member.ending = False
-        running = asyncio.create_task(member.runtime.run_turn(member.sandbox, request, recorder))
+        async with member.beginning:
+            playing = member.playing
+            if playing is None or playing.request.turn != turn.turn:
+                playing = member.playing = await self._play(member, member.sandbox, turn)
+        recorder = playing.recorder
         try:
-            outcome = await _until_done_or_cancelled(running, partial(self._cancel, member))
-        except asyncio.CancelledError:
-            if not activity.is_worker_shutdown():
-                recorder.flush()
-                cancelled = TurnOutcome(session=request.session or "", stop_reason="cancelled")
-                self._end(turn, cancelled, time.monotonic() - began)
+            outcome = await self._outcome(member, turn, playing)
+        except BaseException:
+            if not is_given_up() and member.playing is playing:
+                member.playing = None
             raise
         recorder.mark_read()
         recorder.flush()
         self._end_waits(member)
         await member.told()  # what it has read, before its next turn is made of what it has not
-        self._end(turn, outcome, time.monotonic() - began)
+        self._end(turn, outcome, time.monotonic() - playing.began)
         return outcome
+
+    async def _play(self, member: Member, sandbox: Sandbox, turn: steps.TurnOrder) -> Playing:
+        attempt = activity.info().attempt
+        request = await self._begin(member, turn, attempt)
+        recorder = TurnRecorder(self._journal, turn, attempt=attempt, output_limit=int(member.spec.limits.output))
+        began = time.monotonic()
+        member.ending = False
+        task = asyncio.create_task(member.runtime.run_turn(sandbox, request, recorder))
+        return Playing(request, recorder, task, began)
+
+    async def _outcome(self, member: Member, turn: steps.TurnOrder, playing: Playing) -> TurnOutcome:
+        """The turn's outcome; when the activity is cancelled, the agent is asked to stop before we let go of it."""
+        try:
+            return await asyncio.shield(playing.task)
+        except asyncio.CancelledError:
+            if is_given_up():
+                raise  # the next try takes it up
+            if activity.is_worker_shutdown():
+                await playing.drop()  # the program in the machine goes on; the next engine takes the turn up again
+                raise
+            await playing.end(partial(self._cancel, member), CANCEL_GRACE_SECONDS)
+            playing.recorder.flush()
+            cancelled = TurnOutcome(session=playing.request.session or "", stop_reason="cancelled")
+            self._end(turn, cancelled, time.monotonic() - playing.began)
+            raise
 
     async def _cancel(self, member: Member) -> None:
         """Tool calls that wait are answered first: the program could not stop before."""
@@ -247,23 +269,6 @@ class AgentSteps:
             seconds=round(seconds, 3),
         )
         self._journal.append(fact)
-
-
-async def _until_done_or_cancelled(
-    running: asyncio.Task[TurnOutcome], cancel: Callable[[], Awaitable[None]]
-) -> TurnOutcome:
-    """The turn's outcome; when the activity is cancelled, the agent is asked to stop before we let go of it."""
-    try:
-        return await asyncio.shield(running)
-    except asyncio.CancelledError:
-        # When the engine goes, the program in the machine goes on; the next engine takes the turn up again.
-        if not activity.is_worker_shutdown():
-            await cancel()
-            await asyncio.wait([running], timeout=CANCEL_GRACE_SECONDS)
-        running.cancel()
-        with contextlib.suppress(Exception, asyncio.CancelledError):
-            await running
-        raise
 
 
 def _named(order: steps.AgentOrder, name: str) -> dict[str, Any]:

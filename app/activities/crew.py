@@ -18,6 +18,7 @@ from typing import Any, Literal
 from sqlite_utils import Database
 
 from app.activities.limit_log import LimitLog
+from app.activities.playing import Playing
 from app.activities.terminals import open_terminal
 from app.activities.workspaces import Workspaces
 from app.config import Paths, Project, load_project, load_rules, prepare_project
@@ -58,6 +59,10 @@ class Member:
     memory: MemoryFile
     sandbox: Sandbox | None = None
     turn: int = 0
+    playing: Playing | None = None
+    """Its turn under way, or the last one: its outcome may have to be reported again."""
+    beginning: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while a turn is begun: two tries of it must not both begin it."""
     telling: set[asyncio.Task[None]] = field(default_factory=set)
     """What its workflow is being told while its turn goes on."""
     untold: list[WaitEnd] = field(default_factory=list)
@@ -226,6 +231,8 @@ class Crew:
             member = self._members.pop(key)
             if member.limits is not None:
                 member.limits.close()
+            if member.playing is not None:
+                await member.playing.drop()
             if member.sandbox is not None:
                 await _quietly(member.sandbox.close)
 
@@ -248,7 +255,7 @@ class Crew:
         Asked between turns only. What its machine is made of changes when that is started the next time.
         """
         member, newest = self._members.get(member_key(order.fleet, order.agent)), self._reloaded(order)
-        if member is None or member.reloaded == newest:
+        if member is None or member.reloaded == newest or (member.playing and not member.playing.task.done()):
             return False
         try:
             load_project(Path(order.project_file)).fleet.agent(order.agent)
@@ -359,6 +366,8 @@ class Crew:
         if member.limits is not None:
             member.limits.close()
         await _quietly(member.runtime.close)
+        if member.playing is not None:
+            await member.playing.drop()
         if member.sandbox is not None:
             await _quietly(member.sandbox.close)
 

@@ -172,7 +172,8 @@ async def test_a_pause_survives_the_engine(scripted: Scripted) -> None:
         await control.resume_agent(fleet, "alice")
         await scripted.wait(lambda: bool(scripted.board().open_interrupts))
     assert scripted.diary.read_text().split("\n") == ["count 0", "count 1", "count 2", ""]
-    assert [event.turn for event in scripted.facts() if isinstance(event, ev.TurnResumed)] == [1]
+    resumed = {event.turn for event in scripted.facts() if isinstance(event, ev.TurnResumed)}
+    assert resumed == {1}, scripted._situation()  # once, or oftener: a machine that stalls costs a try, never a count
 
 
 async def test_a_killed_temporal_server_comes_back(scripted: Scripted) -> None:
