@@ -32,21 +32,38 @@ class Watch:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._event = asyncio.Event()
+        self._thread = threading.get_ident()
+        self._roused = False
+        self._waiter: asyncio.Future[None] | None = None
 
     def rouse(self) -> None:
-        """There is news; from any thread."""
+        """There is news; from any thread. From the waiter's own it is heard at the loop's next step."""
+        if threading.get_ident() == self._thread:
+            self._rouse()
+            return
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            self._loop.call_soon_threadsafe(self._event.set)
+            self._loop.call_soon_threadsafe(self._rouse)
+
+    def _rouse(self) -> None:
+        self._roused = True
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
     async def news(self, seconds: float) -> bool:
         """Wait for news; false when ``seconds`` have passed without. News is told once."""
-        try:
-            await asyncio.wait_for(self._event.wait(), max(0.0, seconds))
-        except TimeoutError:
-            return False
-        self._event.clear()
-        return True
+        if not self._roused:
+            self._waiter = self._loop.create_future()  # one step from the fact to who waits; ``wait_for`` takes four
+            timer = self._loop.call_later(max(0.0, seconds), self._wake)
+            try:
+                await self._waiter
+            finally:
+                timer.cancel()
+                self._waiter = None
+        roused, self._roused = self._roused, False
+        return roused
 
 
 class Arrivals:

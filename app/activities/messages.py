@@ -143,7 +143,8 @@ class Messages:
     async def _give(self, member: Member, message_ids: list[str]) -> ActionResult:
         envelopes = self._mail.envelopes(message_ids)
         texts = await self._mail.texts(member.sandbox, envelopes)
-        self._mail.journal.append(*self._mail.moved(member.order, message_ids, MessageState.READ, FROM_INBOX))
+        read = self._mail.moved(member.order, message_ids, MessageState.READ, FROM_INBOX)
+        self._mail.journal.append(*read, lazily=True)  # the power gone, it comes before the agent again
         self._workflow.end_wait(member, steps.WaitEnd(message_id="", taken=tuple(message_ids), again=True))
         return ActionResult("\n\n".join(texts))
 
@@ -181,8 +182,9 @@ class Messages:
         if paths:
             attachments = await collect(member.sandbox, paths, self._mail.files)
             envelope = envelope.model_copy(update={"attachments": attachments})
-        self._mail.journal.put_body(envelope.id, envelope)
-        envelope = self._mail.journal.body(envelope.id, Envelope)  # that of the first try, should this be another
+        # Its acceptance is put on record durably, and this with it, before the agent is told.
+        if not self._mail.journal.put_body(envelope.id, envelope, lazily=True):
+            envelope = self._mail.journal.body(envelope.id, Envelope)  # that of the first try
         wait, now = self._as_wait(member, envelope, awaits), datetime.now(UTC)
         with self._obstacles.checked(member, envelope, wait, now) as obstacle:
             outcome = await self._submit(member, envelope, awaits, obstacle)

@@ -17,7 +17,7 @@ from app.workflows.state import AgentEnd
 _PAUSES = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0)
 """Seconds between tries to tell a workflow what no call waits for."""
 
-TELL_AFTER_SECONDS = 0.5
+TELL_AFTER_SECONDS = 1.0
 """How long what no call waits for is gathered: a workflow does one thing at a time, and a reply should not queue behind
 it. Less than ``workflows.waits.SHOWN_AFTER``, so that a wait that was short is not shown."""
 

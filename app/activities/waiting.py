@@ -118,7 +118,8 @@ class Waiting:
     async def _give(self, member: Member, awaited: Awaited, replies: list[str]) -> ActionResult:
         envelopes = [self._mail.journal.body(item, Envelope) for item in replies]
         text = "\n\n".join(await self._mail.texts(member.sandbox, envelopes))
-        self._mail.journal.append(*self._mail.moved(member.order, replies, MessageState.READ, AS_ANSWER))
+        read = self._mail.moved(member.order, replies, MessageState.READ, AS_ANSWER)
+        self._mail.journal.append(*read, lazily=True)  # the power gone, it comes before the agent again
         return self._end(member, awaited, text, taken=tuple(replies))
 
     def _end(

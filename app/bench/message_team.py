@@ -45,10 +45,14 @@ class MessageTeam:
     begun: set[str] = field(default_factory=set)
     news: asyncio.Event = field(default_factory=asyncio.Event)
     over: asyncio.Event = field(default_factory=asyncio.Event)
+    _fleet: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._fleet = self.project.fleet_id  # worked out once, as in the engine
 
     async def call(self, agent: str, tool: str, **arguments: object) -> ActionResult:
         """A tool call as the agent's program makes it."""
-        return await self.calls.handle(member_key(self.project.fleet_id, agent), tool, arguments, "")
+        return await self.calls.handle(member_key(self._fleet, agent), tool, arguments, "")
 
     async def play(self, agent: str, turn: TurnRequest, observer: TurnObserver) -> TurnOutcome:
         """One turn that lasts as long as the measuring."""

@@ -22,6 +22,8 @@ from app.domain.ports import ActionResult, Progress
 
 _WARM_UP = 5
 _WAIT = 40
+_REST_SECONDS = 0.05
+"""Before each sample: what the server and the agents still do about the one before must not be in the next."""
 _ASK, _NOTE = "ask", "note"
 SYNC_LIMIT, ASYNC_LIMIT = 2.5, 1.5
 
@@ -172,6 +174,7 @@ async def _sent(call: Awaitable[ActionResult]) -> ActionResult:
 
 
 async def _timed(call: Awaitable[object]) -> float:
+    await asyncio.sleep(_REST_SECONDS)
     began = time.perf_counter()
     await call
     return (time.perf_counter() - began) * 1000

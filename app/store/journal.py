@@ -37,11 +37,15 @@ class Journal:
         """
         self._listeners.append(listener)
 
-    def append(self, *events: Event) -> None:
-        """Write facts; durable when it returns. A fact whose id is known already is dropped."""
+    def append(self, *events: Event, lazily: bool = False) -> None:
+        """Write facts; durable when it returns. A fact whose id is known already is dropped.
+
+        ``lazily``: a killed process loses none of them, a power cut those that came after the last durable write. For
+        what nobody was told is on record, and what is right to happen again.
+        """
         rows = [(e.id, e.at.isoformat(), e.fleet, e.run, e.agent, e.kind, dump_event(e)) for e in events]
         with self._lock:
-            self._write(lambda connection: connection.executemany(_INSERT, rows))
+            self._write(lambda connection: connection.executemany(_INSERT, rows), lazily)
         for listener in self._listeners:
             listener(events)
 
@@ -88,11 +92,17 @@ class Journal:
         with self._lock:
             return self._db.conn.execute("SELECT 1 FROM events WHERE id=?", (event_id,)).fetchone() is not None
 
-    def put_body(self, body_id: str, body: BaseModel) -> None:
-        """Keep what an id stands for. The first body of an id stays: a retry changes nothing."""
+    def put_body(self, body_id: str, body: BaseModel, *, lazily: bool = False) -> bool:
+        """Keep what an id stands for. The first body of an id stays, a retry changes nothing: then False is returned.
+
+        ``lazily`` as in ``append``.
+        """
         row = (body_id, body.model_dump_json())
         with self._lock:
-            self._write(lambda c: c.execute("INSERT OR IGNORE INTO bodies (id, json) VALUES (?, ?)", row))
+            return (
+                self._write(lambda c: c.execute("INSERT OR IGNORE INTO bodies (id, json) VALUES (?, ?)", row), lazily)
+                == 1
+            )
 
     def find_body(self, body_id: str, kind: type[T]) -> T | None:
         """What an id stands for, or None."""
@@ -112,11 +122,14 @@ class Journal:
         with self._lock:
             self._db.close()
 
-    def _write(self, statement: Callable[[sqlite3.Connection], object]) -> None:
+    def _write(self, statement: Callable[[sqlite3.Connection], sqlite3.Cursor], lazily: bool = False) -> int:
+        """One transaction; how many rows it changed."""
         connection = self._db.conn
         try:
+            if lazily:  # the next FULL commit syncs the same file, and this with it
+                connection.execute("PRAGMA synchronous=NORMAL")
             connection.execute("BEGIN IMMEDIATE")
-            statement(connection)
+            changed = statement(connection).rowcount
             connection.execute("COMMIT")
         except sqlite3.Error as error:
             if connection.in_transaction:
@@ -124,6 +137,10 @@ class Journal:
             raise JournalError(
                 f"the journal did not take a fact: {error}", operation="append", hint="check the disk's free space"
             ) from error
+        finally:
+            if lazily:
+                connection.execute("PRAGMA synchronous=FULL")
+        return changed
 
 
 class JournalReader:

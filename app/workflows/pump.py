@@ -21,7 +21,7 @@ BATCH = 50
 ABSENCE_SECONDS = (0.25, 0.75, 1.5)
 """Pauses between looks for a recipient that is not there: it may be about to start, with its team or again."""
 
-GATHER = timedelta(seconds=1)
+GATHER = timedelta(seconds=2)
 """How long messages are gathered that their recipient has from the record already: one signal brings them all, and
 what it asks of its workflow meanwhile, its answer above all, does not queue behind that signal."""
 

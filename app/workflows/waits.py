@@ -15,7 +15,7 @@ with workflow.unsafe.imports_passed_through():
     from app.workflows.pump import tell
     from app.workflows.state import AgentState
 
-SHOWN_AFTER = timedelta(milliseconds=750)
+SHOWN_AFTER = timedelta(milliseconds=1250)
 """A wait that is over sooner is not put on record: nobody could have seen it."""
 
 

@@ -43,6 +43,19 @@ async def test_what_comes_before_the_wait_is_not_missed() -> None:
         assert await watch.news(1)
 
 
+async def test_who_waits_is_roused_by_its_own_thread_and_a_cancelled_wait_leaves_nothing() -> None:
+    arrivals, loop = Arrivals(), asyncio.get_running_loop()
+    with arrivals.watch("m-1") as watch:
+        loop.call_soon(arrivals.rouse, "m-1")
+        assert await watch.news(10)
+        wait = asyncio.create_task(watch.news(10))
+        await asyncio.sleep(0)
+        wait.cancel()
+        await asyncio.wait([wait])
+        arrivals.rouse("m-1")
+        assert await watch.news(0), "news that came while nobody waited is there"
+
+
 async def test_strangers_are_left_in_peace_and_nobody_stays_listed() -> None:
     arrivals = Arrivals()
     with arrivals.watch("m-1", turn_topic(FACTS.fleet, "alice")) as one, arrivals.watch("m-1") as other:

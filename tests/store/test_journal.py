@@ -40,11 +40,30 @@ def test_the_files_are_the_users_alone(tmp_path: Path) -> None:
 
 def test_the_first_body_of_an_id_stays(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "j.db")
-    journal.put_body("answer/1", Answer(text="first"))
-    journal.put_body("answer/1", Answer(text="second"))
+    assert journal.put_body("answer/1", Answer(text="first"))
+    assert not journal.put_body("answer/1", Answer(text="second"))
     assert journal.body("answer/1", Answer).text == "first"
     with pytest.raises(NotFound, match="nothing is kept under 'answer/2'"):
         journal.body("answer/2", Answer)
+    journal.close()
+
+
+def test_what_is_written_lazily_survives_a_kill_and_is_synced_with_the_next_fact(tmp_path: Path) -> None:
+    script = (
+        "import os, sys; from pathlib import Path; from app.store.journal import Journal; "
+        "from app.domain.interrupt import Answer; "
+        "from app.testing import EventBuilder; journal = Journal(Path(sys.argv[1])); make = EventBuilder()\n"
+        "journal.append(make.run_started('a'), lazily=True); journal.put_body('b', Answer(text='kept'), lazily=True)\n"
+        "os.kill(os.getpid(), 9)"
+    )
+    done = subprocess.run([sys.executable, "-c", script, tmp_path / "j.db"], capture_output=True, check=False)
+    assert done.returncode == -9, done.stderr
+    journal = Journal(tmp_path / "j.db")
+    assert len(journal.read()) == 1
+    assert journal.body("b", Answer).text == "kept"
+    journal.append(EventBuilder().run_started("b"), lazily=True)
+    (full,) = journal._db.conn.execute("PRAGMA synchronous").fetchone()
+    assert full == 2, "what is appended after it waits for the disk"
     journal.close()
 
 
