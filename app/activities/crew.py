@@ -33,6 +33,7 @@ from app.gateway.door import DoorSpec, Provider, Rehearsal
 from app.gateway.server import Gateway
 from app.store.journal import Journal
 from app.store.memory import MemoryFile
+from app.store.memory_revisions import Ledger
 from app.workflows.steps import AgentOrder
 
 log = logging.getLogger(__name__)
@@ -109,7 +110,7 @@ class Crew:
         self._host = host
         self._gateway = gateway
         self._journal = journal
-        self._memory = memory
+        self._ledger = Ledger(memory)
         self._paths = paths
         self.workspaces = Workspaces(paths)
         self._make_runtime = make_runtime
@@ -228,7 +229,9 @@ class Crew:
             project = load_project(Path(order.project_file))
             prepare_project(project)
             spec = project.fleet.agent(order.agent)
-            memory = MemoryFile(project.memory_file(spec), self._memory, fleet=order.fleet, agent=order.agent)
+            lock = self._paths.memory_lock(order.fleet, order.agent)
+            place = project.memory_file(spec)
+            memory = MemoryFile(place, self._ledger, fleet=order.fleet, agent=order.agent, lock=lock)
             member = Member(order, project, spec, self._make_runtime(spec.type), memory, reloaded=self._reloaded(order))
             member.limits = LimitLog(lambda notice, count: self._note_limit(order, notice, count))
             self._members[key] = member
