@@ -91,7 +91,7 @@ class _Part:
 
     def merged(self) -> list[str]:
         """Its lines: a person's first, then ours."""
-        if self.base == self.theirs or self.base == self.ours:
+        if self.base in (self.theirs, self.ours):
             return list(self.ours if self.base == self.theirs else self.theirs)
         added = self._added_by_us()
         if self.at_odds:

@@ -1,6 +1,6 @@
 """One agent's memory file: plain Markdown that a person may edit too, every revision kept.
 
-A write is a draft beside the file, an intent in the database, one step that swaps the two, and the note that it is done.
+A write is a draft beside the file, an intent in the database, one step that swaps the two, the note that it is done.
 Killed anywhere, the next to come finds where it stood. What a person saved meanwhile is what the swap displaced: it
 becomes a revision and is brought together with what the agent wrote. Why so: docs/decisions/0018-memory-file.md.
 """

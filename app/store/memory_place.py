@@ -1,4 +1,4 @@
-"""A memory file on disk: read when nobody is writing it, replaced in one step, and what was replaced looked at again."""
+"""A memory file on disk: read when nobody is writing it, replaced in one step; what was replaced is looked at again."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class MemoryPlace:
 
     def comes_back(self) -> bool:
         """Whether a file that is away is there again within a moment."""
-        return _within(RETURN_SECONDS, lambda: self._path.exists(follow_symlinks=False))
+        return _within(RETURN_SECONDS, lambda: _inode(self._path) is not None)
 
     def write_draft(self, data: bytes) -> int:
         """Write the next file beside this one, durably; its inode number."""

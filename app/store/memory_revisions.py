@@ -223,10 +223,10 @@ class Revisions:
         dispute = json.dumps([asdict(item) for item in draft.conflicts]) if draft.conflicts else ""
         body = draft.content[head : len(draft.content) - tail]
         change, at = draft.change, (draft.at or datetime.now(UTC)).isoformat()
-        row = (*self._key, last + 1, at, change.author, change.action, change.heading, change.why, change.run)
-        row = (*row, change.turn, change.id, draft.origin, state, inode, draft.resolves, dispute, 0)
+        who = (*self._key, last + 1, at, change.author, change.action, change.heading, change.why, change.run)
+        where = (change.turn, change.id, draft.origin, state, inode, draft.resolves, dispute, 0)
         digest = hashlib.sha256(draft.content).hexdigest()
-        connection.execute(_INSERT, (*row, len(draft.content), digest, head, tail, zlib.compress(body)))
+        connection.execute(_INSERT, (*who, *where, len(draft.content), digest, head, tail, zlib.compress(body)))
         return last + 1
 
 
