@@ -21,6 +21,7 @@ from app.activities.failures import told_to_temporal
 from app.activities.heartbeat import beating
 from app.activities.machine_steps import MachineSteps, prepared
 from app.activities.mail_room import MailRoom
+from app.activities.note_book import memory_digest
 from app.activities.observer import TurnRecorder
 from app.config.approvals import open_channel
 from app.domain import events as ev
@@ -219,7 +220,7 @@ class AgentSteps:
     async def _prompt(self, member: Member, turn: steps.TurnOrder) -> str:
         parts: list[str] = []
         if turn.cause == "start":
-            parts.append(prompts.first_prompt(member.spec, member.memory.read()))
+            parts.append(prompts.first_prompt(member.spec, await memory_digest(member)))
         if turn.cause == "instructions":
             parts.append(prompts.STARTED_AGAIN)
         parts += [prompts.bounced(item.message_id, item.recipient, item.reason) for item in turn.bounced]

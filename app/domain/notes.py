@@ -95,6 +95,12 @@ def find_section(lines: Sequence[str], heading: str) -> Section | None:
     return next(iter(exact or alike), None)
 
 
+def section_lines(lines: Sequence[str], heading: str) -> list[str]:
+    """A heading with all that belongs to it; nothing when there is none."""
+    found = find_section(lines, heading)
+    return [] if found is None else list(lines[found.start : _end_of_all(lines, found)])
+
+
 def append_note(lines: Sequence[str], heading: str, text: str) -> list[str]:
     """``lines`` with ``text`` at the end of what stands under ``heading``, which is made at the end when missing."""
     new = text.strip("\n").split("\n")
