@@ -18,7 +18,7 @@ from app.domain.memory import Change, Revision
 from app.domain.notes import readable
 from app.store.database import open_database
 from app.store.memory import MemoryFile
-from app.store.memory_export import MAX_EXPORT_BYTES, export_lines, import_drafts
+from app.store.memory_export import MAX_EXPORT_BYTES, export_lines, read_export
 from app.store.memory_revisions import Ledger
 
 CONTEXT_LINES = 3
@@ -52,9 +52,9 @@ class Memory:
         newest = self.history()[-1].number if self.history() else 0
         new = newest if after is None else after
         old = new - 1 if before is None else before
-        texts = [readable(self._file.content(number) if number else b"").splitlines() for number in (old, new)]
+        one, other = (readable(self._file.content(number) if number else b"").splitlines() for number in (old, new))
         names = (f"revision {old}", f"revision {new}")
-        return "\n".join(difflib.unified_diff(*texts, *names, n=CONTEXT_LINES, lineterm=""))
+        return "\n".join(difflib.unified_diff(one, other, *names, n=CONTEXT_LINES, lineterm=""))
 
     def restore(self, revision: int, why: str = "") -> Revision:
         """Make the file what it was at ``revision``; what it is now stays in the history."""
@@ -63,13 +63,15 @@ class Memory:
 
     def export(self) -> bytes:
         """The memory with its history as one file."""
-        kept = [(item, self._file.content(item.number)) for item in self.history()]
-        return b"".join(export_lines(self._agent, self._fleet, kept, datetime.now(UTC)))
+        revisions = self.history()
+        kept = ((item, self._file.content(item.number)) for item in revisions)
+        return b"".join(export_lines(self._agent, self._fleet, kept, len(revisions), datetime.now(UTC)))
 
     def bring_in(self, source: Path, why: str = "") -> Revision:
         """Make the file what an exported one holds, whose history follows ours; nothing of ours goes."""
         words = why or f"from {source.name}"
-        self._file.take_over(import_drafts(_read(source), Change("user", "import", why=words)))
+        found = read_export(_read(source))
+        self._file.take_over(found.content, Change("user", "import", why=words), found.history)
         return self.history()[-1]
 
 

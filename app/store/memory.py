@@ -7,9 +7,10 @@ becomes a revision and is brought together with what the agent wrote. Why so: do
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 from app.domain.errors import ActionRefused
@@ -83,12 +84,12 @@ class MemoryFile:
         with self._settled():
             wanted = self._revisions.content(number)
             why = by.why or f"back to revision {number}"
-            return self._become([Draft(wanted, replace(by, action="restore", why=why))])
+            return self._become(Draft(wanted, replace(by, action="restore", why=why)))
 
-    def take_over(self, past: Sequence[Draft]) -> int:
-        """Make the file the last of ``past`` and the others its history, after what there is; returns the revision."""
+    def take_over(self, content: bytes, by: Change, past: Callable[[], Iterable[Draft]]) -> int:
+        """Make the file ``content``, whose ``past`` is put on record after ours; returns the revision."""
         with self._settled():
-            return self._become(past)
+            return self._become(Draft(content, by), past)
 
     def search(self, query: str, limit: int = 10) -> list[tuple[str, str]]:
         """(heading, line) of lines that hold every word of ``query``, ignoring case."""
@@ -131,14 +132,14 @@ class MemoryFile:
             notes = Notes.parse(head.content)
             after = notes.with_lines(edit(notes.lines)).dump()
             _check_size(head.content, after, change)
-            return self._become([Draft(after, change)])
+            return self._become(Draft(after, change))
 
-    def _become(self, drafts: Sequence[Draft]) -> int:
-        """Within the lock, the file being ``head``; afterwards it is the last draft, with what came meanwhile."""
+    def _become(self, draft: Draft, past: Callable[[], Iterable[Draft]] = tuple) -> int:
+        """Within the lock, the file being ``head``; afterwards it is the draft, with what came meanwhile."""
         head = self._revisions.head()
-        if drafts[-1].content == head.content and len(drafts) == 1 and head.number:
+        if draft.content == head.content and head.number and draft.change.action != "import":
             return head.number
-        number = self._put(drafts)
+        number = self._put(draft, past)
         self._settle()
         return number
 
@@ -191,7 +192,7 @@ class MemoryFile:
             self._revisions.accept(found.number)
             return
         change = Change("skerry", "merge", why=f"what the agent wrote, and the edit of revision {found.number}")
-        self._put([Draft(content, change, resolves=found.number, conflicts=merged.conflicts)])
+        self._put(Draft(content, change, resolves=found.number, conflicts=merged.conflicts))
 
     def _take_late(self) -> None:
         for path, content in self._place.late():
@@ -199,10 +200,10 @@ class MemoryFile:
                 self._revisions.found(content, Change("user", "edit", why="saved late, into a file that was replaced"))
             path.unlink()
 
-    def _put(self, drafts: Sequence[Draft]) -> int:
-        inode = self._place.write_draft(drafts[-1].content)
+    def _put(self, draft: Draft, past: Callable[[], Iterable[Draft]] = tuple) -> int:
+        inode = self._place.write_draft(draft.content)
         self._step("drafted")
-        number = self._revisions.intend(drafts, inode)
+        number = self._revisions.intend(chain(past(), (draft,)), inode)
         self._step("intended")
         self._place.swap()
         self._step("swapped")

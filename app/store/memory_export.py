@@ -8,8 +8,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
@@ -19,11 +21,10 @@ from app.domain.memory import MAX_FILE_BYTES, Author, Change, ChangeKind, Revisi
 from app.domain.text import check_text, first_line
 from app.store.memory_revisions import Draft, shared_ends
 
-FORMAT = "skerry-memory"
 VERSION = 1
 MAX_EXPORT_BYTES = 256 * 1_048_576
 MAX_REVISIONS = 100_000
-MAX_UNPACKED_BYTES = 4 * 1_073_741_824
+MAX_UNPACKED_BYTES = 2 * 1_073_741_824
 """Bytes of all contents together: a small file must not keep us busy for ever."""
 
 Size = Annotated[int, Field(ge=0, le=MAX_FILE_BYTES)]
@@ -74,15 +75,17 @@ class _End(_Line):
     end: Digest
 
 
-def export_lines(agent: str, fleet: str, history: Sequence[tuple[Revision, bytes]], now: datetime) -> Iterator[bytes]:
-    """The file, line by line; ``history`` is oldest first."""
+def export_lines(
+    agent: str, fleet: str, history: Iterable[tuple[Revision, bytes]], count: int, now: datetime
+) -> Iterator[bytes]:
+    """The file, line by line; ``history`` is oldest first, of ``count`` revisions."""
     head = _Head(
-        format=FORMAT,
+        format="skerry-memory",
         version=VERSION,
         agent=agent,
         fleet=fleet,
         exported_at=now.isoformat(),
-        revisions=len(history),
+        revisions=count,
     )
     digest, before = hashlib.sha256(), b""
     for line in _lines(head, history, before):
@@ -91,7 +94,7 @@ def export_lines(agent: str, fleet: str, history: Sequence[tuple[Revision, bytes
     yield _dumped(_End(end=digest.hexdigest()))
 
 
-def _lines(head: _Head, history: Sequence[tuple[Revision, bytes]], before: bytes) -> Iterator[bytes]:
+def _lines(head: _Head, history: Iterable[tuple[Revision, bytes]], before: bytes) -> Iterator[bytes]:
     yield _dumped(head)
     for revision, content in history:
         yield _dumped(_entry(revision, content, before))
@@ -123,11 +126,16 @@ def _entry(revision: Revision, content: bytes, before: bytes) -> _Entry:
     )
 
 
-def import_drafts(data: bytes, by: Change) -> list[Draft]:
-    """What an exported file holds, as revisions to be: its history, and last the change that brings it in.
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """An exported file that was checked whole: its newest content, and its revisions, made anew each time."""
 
-    Raises ActionRefused naming the line that does not fit.
-    """
+    content: bytes
+    history: Callable[[], Iterator[Draft]]
+
+
+def read_export(data: bytes) -> Imported:
+    """What an exported file holds. Raises ActionRefused naming the line that does not fit."""
     if len(data) > MAX_EXPORT_BYTES:
         raise _refused(f"it has {len(data)} bytes, {MAX_EXPORT_BYTES} are the most")
     lines = [line + b"\n" for line in data.removesuffix(b"\n").split(b"\n")]
@@ -141,8 +149,10 @@ def import_drafts(data: bytes, by: Change) -> list[Draft]:
     if not head.revisions:
         raise _refused("it has no revisions")
     _check_words(head.agent, "agent", 0)
-    past = list(_history(lines, head))
-    return [*past, Draft(past[-1].content, by)]
+    newest = b""
+    for draft in _history(lines, head):
+        newest = draft.content
+    return Imported(newest, partial(_history, lines, head))
 
 
 def _history(lines: Sequence[bytes], head: _Head) -> Iterator[Draft]:

@@ -7,7 +7,7 @@ import json
 import sqlite3
 import threading
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -146,10 +146,13 @@ class Revisions:
         """A found text holds all that the agent wrote: it is the newest revision as it is."""
         self._settle("UPDATE memory_revisions SET state='kept' WHERE fleet=? AND agent=? AND revision=?", number)
 
-    def intend(self, drafts: Sequence[Draft], inode: int) -> int:
+    def intend(self, drafts: Iterable[Draft], inode: int) -> int:
         """The last of ``drafts`` is about to become the file; its number. The others are its past."""
+        number = 0
         with self._ledger.at_once() as connection:
-            return [self._insert(connection, draft, "pending", inode) for draft in drafts][-1]
+            for draft in drafts:
+                number = self._insert(connection, draft, "pending", inode)
+        return number
 
     def abandon(self) -> None:
         """What was about to become the file did not."""
