@@ -75,9 +75,7 @@ def test_who_saves_an_older_text_does_not_undo_what_the_agent_wrote(file: Memory
     file.append("Notes", "what alice found out")
     assert callable(editor)
     editor(file.path, b"# Memory of alice\n\nwhat the user wants to say\n")
-    assert file.read() == (
-        "# Memory of alice\n\nwhat the user wants to say\n\n## Notes\n\nwhat alice found out\n"
-    )
+    assert file.read() == ("# Memory of alice\n\nwhat the user wants to say\n\n## Notes\n\nwhat alice found out\n")
     assert kinds(file)[-2:] == [("user", "edit"), ("skerry", "merge")]
     assert file.disputes() == []
 
