@@ -96,18 +96,12 @@ def page(lines: Sequence[str], start: int = 1, budget: int = PAGE_TOKENS) -> tup
 
 def headings_index(text: str, room: int = 2_000) -> str:
     """The headings of a memory with their sizes, at most ``room`` characters."""
-    lines = text.split("\n")
-    found = enumerate(sections(lines))
-    return _index([_Part(i, item, tuple(lines[item.start : item.end])) for i, item in found], room).strip()
+    return _index(_parts(text.split("\n")), room, "Its headings:").strip()
 
 
 def _ranked(lines: Sequence[str], about: frozenset[str], recent: Sequence[str]) -> list[_Part]:
     """What is recent, and what shares words with ``about``, first; else what stands further down."""
-    made = []
-    for number, item in enumerate(sections(lines)):
-        body = "\n".join(lines[item.start + bool(item.level) : item.end]).strip("\n")
-        if body.strip():
-            made.append(_Part(number, item, tuple(body.split("\n"))))
+    made = _parts(lines)
     order = {heading: number for number, heading in reversed(list(enumerate(recent)))}
     shared = {part.number: len(words_of("\n".join((part.title, *part.lines))) & about) for part in made}
     most = max(shared.values(), default=0) or 1
@@ -117,6 +111,16 @@ def _ranked(lines: Sequence[str], about: frozenset[str], recent: Sequence[str]) 
         return (1 / (1 + rank) if rank is not None else 0.0) + shared[part.number] / most, part.number
 
     return sorted(made, key=worth, reverse=True)
+
+
+def _parts(lines: Sequence[str]) -> list[_Part]:
+    """The sections under which anything stands."""
+    made = []
+    for number, item in enumerate(sections(lines)):
+        body = "\n".join(lines[item.start + bool(item.level) : item.end]).strip("\n")
+        if body.strip():
+            made.append(_Part(number, item, tuple(body.split("\n"))))
+    return made
 
 
 def _chosen(parts: Sequence[_Part], room: int) -> tuple[str, list[_Part]]:
@@ -154,10 +158,10 @@ def _end_of(part: _Part, room: int) -> str:
 _LEFT_OUT = "(the first {} lines are left out)"
 
 
-def _index(left: Sequence[_Part], room: int) -> str:
+def _index(left: Sequence[_Part], room: int, title: str = "Not here, or not whole:") -> str:
     if not left:
         return ""
-    text, more = "Not here, or not whole:\n\n", len(left)
+    text, more = f"{title}\n\n", len(left)
     for part in sorted(left, key=lambda part: part.number):
         line = f"- {part.title} ({len(part.lines)} lines)\n"
         if len(text) + len(line) + 30 > room:
