@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -59,7 +59,7 @@ def _large(path: Path) -> None:
         file.truncate(17 * 2**20)
 
 
-ODD = {
+ODD: dict[str, Callable[[Path], object]] = {
     "a symbolic link": _link,
     "a folder": Path.mkdir,
     "no file": os.mkfifo,
