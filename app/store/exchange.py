@@ -7,35 +7,52 @@ import errno
 import fcntl
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 _AT_FDCWD = -100
 _NOREPLACE, _EXCHANGE = 1, 2  # renameat2(2)
+_CANNOT = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
 
 
-def exchange(one: Path, other: Path) -> None:
+Rename = Callable[[Path, Path, int], None]
+
+
+def renameat2(one: Path, other: Path, flags: int) -> None:
+    """The system call. Raises OSError."""
+    library = ctypes.CDLL(None, use_errno=True)
+    if not hasattr(library, "renameat2"):
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+    names = (_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other))
+    if library.renameat2(*names, ctypes.c_uint(flags)):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), str(one), None, str(other))
+
+
+def exchange(one: Path, other: Path, rename: Rename = renameat2) -> None:
     """Swap two files in one step: what stood at either is at the other, nothing in between. Raises OSError.
 
-    A file system that cannot gets the nearest there is: what is saved into ``other`` within microseconds is lost.
+    A file system that cannot gets the nearest there is: what is saved into ``other`` within microseconds is lost. What
+    is left over when that is killed is named ``one`` with ``-aside`` behind.
     """
     try:
-        _renameat2(one, other, _EXCHANGE)
+        rename(one, other, _EXCHANGE)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
+        if error.errno not in _CANNOT:
             raise
-        aside = one.with_name(one.name + ".aside")
+        aside = one.with_name(f"{one.name}-aside")
         aside.unlink(missing_ok=True)
         os.link(other, aside)
         one.replace(other)
         aside.replace(one)
 
 
-def place(one: Path, other: Path) -> None:
+def place(one: Path, other: Path, rename: Rename = renameat2) -> None:
     """Move ``one`` to where nothing is. Raises FileExistsError when something is there by now, or OSError."""
     try:
-        _renameat2(one, other, _NOREPLACE)
+        rename(one, other, _NOREPLACE)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
+        if error.errno not in _CANNOT:
             raise
         os.link(one, other)
         one.unlink()
@@ -63,13 +80,3 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _renameat2(one: Path, other: Path, flags: int) -> None:
-    library = ctypes.CDLL(None, use_errno=True)
-    if not hasattr(library, "renameat2"):
-        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
-    names = (_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other))
-    if library.renameat2(*names, ctypes.c_uint(flags)):
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number), str(one), None, str(other))

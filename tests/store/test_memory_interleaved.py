@@ -95,7 +95,7 @@ class Interleaving(RuleBasedStateMachine):
             return  # nobody saves what was not changed
         if self.buffer == self.opened:
             # Changed, saved, changed back and saved again, between two looks of ours: that cannot be told from taking
-            # away what came since. The engine looks at every save.
+            # away what came since: so somebody looks between the two.
             self.desk.memory().read()
         assert callable(editor)
         editor(self.path, "".join(f"{line}\n" for line in self.buffer).encode())
