@@ -197,7 +197,8 @@ class MemoryFile:
     def _take_late(self) -> None:
         for path, content in self._place.late():
             if not self._revisions.has_content(content):
-                self._revisions.found(content, Change("user", "edit", why="saved late, into a file that was replaced"))
+                change = Change("user", "edit", why="saved late, into a file that was replaced")
+                self._revisions.found(content, change, behind=self._revisions.head().number)
             path.unlink()
 
     def _put(self, draft: Draft, past: Callable[[], Iterable[Draft]] = tuple) -> int:

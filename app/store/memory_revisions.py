@@ -75,7 +75,10 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A revision to be. ``resolves``: the number of the found text that it brings in; ``at``: of an imported one."""
+    """A revision to be. ``at``: of an imported one.
+
+    ``resolves``: the number of the found text that it brings in; of a found text, that of what took its place at once.
+    """
 
     content: bytes
     change: Change
@@ -126,21 +129,26 @@ class Revisions:
     def since_the_users(self) -> list[bytes]:
         """What the file was since a person last saved it, that text first; not what was only imported."""
         where = "state='kept' AND origin='' ORDER BY revision DESC LIMIT ?"
-        rows = self._rows("revision, author, action", where, (_MAX_KNOWN,))
-        saved = next((i for i, row in enumerate(rows) if row[1:] in (("user", "edit"), ("user", "remove"))), len(rows))
-        numbers = [row[0] for row in rows[: saved + 1]]
+        rows = self._rows("revision, author, action, resolves", where, (_MAX_KNOWN,))
+        saved = next((i for i, row in enumerate(rows) if row[1:3] in (("user", "edit"), ("user", "remove"))), len(rows))
+        numbers = [row[0] for row in reversed(rows[: saved + 1])]
+        if saved < len(rows) and rows[saved][3]:
+            numbers.insert(1, rows[saved][3])  # has a lower number, but was the file later
         with self._ledger.looking() as connection:
-            return [self._content(connection, number) for number in reversed(numbers)]
+            return [self._content(connection, number) for number in numbers]
 
     def recent_headings(self) -> list[str]:
         """Headings the agent wrote under, the newest first, each once."""
         where = "state='kept' AND heading<>'' GROUP BY heading ORDER BY max(revision) DESC LIMIT 500"
         return [row[0] for row in self._rows("heading", where)]
 
-    def found(self, content: bytes, change: Change, *, merged: bool = False) -> int:
-        """A text was found that is none of ours. ``merged``: there is nothing to bring it together with."""
+    def found(self, content: bytes, change: Change, *, merged: bool = False, behind: int = 0) -> int:
+        """A text was found that is none of ours. ``merged``: there is nothing to bring it together with.
+
+        ``behind``: it is not the file, that revision is.
+        """
         with self._ledger.at_once() as connection:
-            return self._insert(connection, Draft(content, change), "kept" if merged else "unmerged")
+            return self._insert(connection, Draft(content, change, behind), "kept" if merged else "unmerged")
 
     def accept(self, number: int) -> None:
         """A found text holds all that the agent wrote: it is the newest revision as it is."""
@@ -162,14 +170,16 @@ class Revisions:
         """What was about to become the file has. ``displaced``: a text nobody knew stood there."""
         with self._ledger.at_once() as connection:
             pending = connection.execute(
-                "SELECT resolves FROM memory_revisions WHERE fleet=? AND agent=? AND state='pending'", self._key
+                "SELECT resolves, revision FROM memory_revisions WHERE fleet=? AND agent=? AND state='pending'"
+                " ORDER BY revision",
+                self._key,
             ).fetchall()
             update = "UPDATE memory_revisions SET state='kept' WHERE fleet=? AND agent=? AND "
-            for (number,) in pending:
+            for number, _ in pending:
                 connection.execute(update + "revision=?", (*self._key, number))
             connection.execute(update + "state='pending'", self._key)
             if displaced is not None:
-                self._insert(connection, Draft(displaced, Change("user", "edit")), "unmerged")
+                self._insert(connection, Draft(displaced, Change("user", "edit"), pending[-1][1]), "unmerged")
 
     def disputes(self) -> list[Dispute]:
         """Merges with conflicts that nobody has been told of."""

@@ -35,7 +35,7 @@ class Interleaving(RuleBasedStateMachine):
         self.buffer: list[str] = []
         self.loaded: list[str] = []
         self.opened: list[str] = []
-        self.saving = ""
+        self.saving = self.loading = ""
         self.load()
 
     def teardown(self) -> None:
@@ -54,17 +54,20 @@ class Interleaving(RuleBasedStateMachine):
     def lines(self) -> list[str]:
         return self.path.read_text().splitlines() if self.path.exists() else []
 
-    def hook(self, step: str, save: bool) -> None:
-        if save and step == self.saving:
+    def hook(self, step: str) -> None:
+        if step == self.saving:
             self.saving = ""
             self.save(EDITORS[self.count % len(EDITORS)])
+        elif step == self.loading:
+            self.loading = ""
+            self.load()
 
-    @rule(heading=st.sampled_from(HEADINGS), saving=STEPS)
-    def agent_appends(self, heading: str, saving: str) -> None:
-        """While it writes, the person may save."""
-        self.saving = saving
+    @rule(heading=st.sampled_from(HEADINGS), saving=STEPS, loading=STEPS)
+    def agent_appends(self, heading: str, saving: str, loading: str) -> None:
+        """While it writes, the person may save, and have the editor load what is there then."""
+        self.saving, self.loading = saving, loading
         line = self.new_line("alice")
-        self.desk.memory(step=lambda step: self.hook(step, save=True)).append(heading, line)
+        self.desk.memory(step=lambda step: self.hook(step)).append(heading, line)
 
     @rule(heading=st.sampled_from(HEADINGS))
     def agent_replaces(self, heading: str) -> None:
