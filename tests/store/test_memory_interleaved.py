@@ -67,7 +67,7 @@ class Interleaving(RuleBasedStateMachine):
         """While it writes, the person may save, and have the editor load what is there then."""
         self.saving, self.loading = saving, loading
         line = self.new_line("alice")
-        self.desk.memory(step=lambda step: self.hook(step)).append(heading, line)
+        self.desk.memory(step=self.hook).append(heading, line)
 
     @rule(heading=st.sampled_from(HEADINGS))
     def agent_replaces(self, heading: str) -> None:
