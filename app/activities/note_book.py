@@ -96,10 +96,14 @@ class NoteBook:
 async def memory_digest(member: Member) -> str:
     """What of its memory an agent gets in its first prompt."""
     try:
-        text, recent = await asyncio.to_thread(lambda: (member.memory.read(), member.memory.recent_headings()))
+        return await asyncio.to_thread(_digest, member)
     except ActionRefused as error:
         return f"(It cannot be used now: {printable(str(error))}. Tell the user with ask_user.)"
-    return digest(text, about=_task_of(member.spec), recent=recent)
+
+
+def _digest(member: Member) -> str:
+    memory = member.memory
+    return digest(memory.read(), about=_task_of(member.spec), recent=memory.recent_headings())
 
 
 def _task_of(spec: AgentSpec) -> str:

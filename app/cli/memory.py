@@ -150,6 +150,9 @@ def bring_in(
 def _opened(place: Path | None, agent: str) -> Iterator[Memory]:
     with open_memory(Paths.from_environment(), load_project(project_place(place)), agent) as memory:
         yield memory
+        for dispute in memory.disputes():
+            words = f"you and {agent} rewrote the same lines: both are in the file since revision {dispute.revision}"
+            tell(f"{words}, the agent's after a comment", "yellow")
 
 
 def _say_made(made: Revision, words: str, as_json: bool) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from app.config import Paths, Project
 from app.domain.errors import ActionRefused
-from app.domain.memory import Change, Revision
+from app.domain.memory import Change, Dispute, Revision
 from app.domain.notes import readable
 from app.store.database import open_database
 from app.store.memory import MemoryFile
@@ -43,6 +43,10 @@ class Memory:
     def history(self) -> list[Revision]:
         """All revisions, oldest first."""
         return self._file.history()
+
+    def disputes(self) -> list[Dispute]:
+        """Lines that user and agent both rewrote, about which the user has not been asked yet."""
+        return self._file.disputes()
 
     def diff(self, before: int | None = None, after: int | None = None) -> str:
         """A unified diff of two revisions; default: what the newest changed.

@@ -119,6 +119,15 @@ async def test_an_agent_at_work(at_work: AtWork) -> None:
         assert "what alice noted" in (await desk.type("memory", "show", "alice")).stdout
         assert (await desk.type("memory", "restore", "alice", "1")).returncode == 0
         assert "what alice noted" not in (await desk.type("memory", "show", "alice")).stdout
+        file = desk.team.project.root / "agents" / "alice" / "memory.md"
+        file.write_text("## Plan\n\nship it on Monday\n")
+        await desk.team.calls.handle(
+            f"{desk.team.fleet}/alice", "memory_replace", {"heading": "Plan", "text": "ship it on Tuesday"}, "c"
+        )
+        file.write_text("## Plan\n\nship it on Friday\n")
+        shown = await desk.type("memory", "show", "alice")
+        assert "ship it on Tuesday" in shown.stdout
+        assert "you and alice rewrote the same lines: both are in the file since revision 7" in shown.stderr
         await desk.team.control.stop_agent(desk.team.fleet, "alice")
         await desk.team.until(lambda board: board.agents["alice"].state is AgentStatus.STOPPED)
         assert (await desk.type("memory", "restore", "alice", "2")).returncode == 0

@@ -125,8 +125,8 @@ class Interleaving(RuleBasedStateMachine):
         unsaved = set(self.buffer) - set(self.loaded)
         missing = self.wanted - set(there) - unsaved
         assert not missing, (missing, [(item.number, item.change) for item in self.desk.memory().history()])
-        newest = self.desk.memory().history()[-1]
-        assert self.desk.memory().content(newest.number) == self.path.read_bytes()
+        for newest in self.desk.memory().history()[-1:]:
+            assert self.desk.memory().content(newest.number) == self.path.read_bytes()
 
 
 def section(lines: list[str], heading: str) -> list[str]:
