@@ -14,6 +14,12 @@ from dataclasses import dataclass
 Lines = Sequence[str]
 MARK = "<!-- changed by two at the same time; the agent's lines follow -->"
 _DEPTH = 8
+_COMPARISONS = 200_000
+"""How many pairs of lines are compared before what may be rewritten proves nothing any more."""
+
+_ALIKE = 0.55
+"""Of all groups of three signs of two lines, those they share: a line of some words with one mended has more."""
+
 _TELLING = 8
 """Signs that a line must have to tell whose it is: nobody types so many by chance."""
 
@@ -53,18 +59,47 @@ def merge(base: Lines, ours: Lines, theirs: Lines) -> Merged:
 def seen_revision(known: Sequence[Lines], theirs: Lines) -> int:
     """Which of ``known``, oldest first, a person surely had in the editor to come to ``theirs``.
 
-    The newest of which something new is left in the text, else the first, which is what the person saved last. What
-    came after it, the person may never have seen: it is missing, but not taken away. Nobody saves an unchanged text,
-    though: who saves one of ``known`` had a later one.
+    The newest of which something new is left in the text, as it was or rewritten; else the first, which is what the
+    person saved last. What came after it, the person may never have seen: it is missing, but not taken away. Nobody
+    saves an unchanged text, though: who saves one of ``known`` had a later one.
     """
     said, found = _telling(theirs), 0
-    before = _telling(known[0])
-    for number, lines in enumerate(known[1:], start=1):
-        new = _telling(lines) - before
-        found = number if new & said else found
+    lines = [_telling(one) for one in known]
+    rewritten = _Rewritten(said.difference(*lines))
+    before: set[str] = set()
+    for number, telling in enumerate(lines):
+        new = telling - before
+        is_there = rewritten.is_closest_to(new) or bool(new & said)
+        found = number if is_there else found
         before |= new
     unchanged = tuple(theirs) == tuple(known[found])
     return min(found + 1, len(known) - 1) if unchanged else found
+
+
+class _Rewritten:
+    """Lines that no version has: each may be a line of one, rewritten. Of that which it is most alike."""
+
+    def __init__(self, lines: set[str]) -> None:
+        self._lines = [_threes(line) for line in sorted(lines)]
+        self._best = [0.0] * len(self._lines)
+        self._left = _COMPARISONS
+
+    def is_closest_to(self, new: set[str]) -> bool:
+        """Whether any is more alike to one of ``new`` than to all before, and clearly so."""
+        self._left -= len(new) * len(self._lines)
+        if self._left < 0 or not new:
+            return False
+        others, found = [_threes(line) for line in new], False
+        for number, own in enumerate(self._lines):
+            like = max(len(own & other) / len(own | other) for other in others)
+            found = found or (like >= _ALIKE and like > self._best[number])
+            self._best[number] = max(like, self._best[number])
+        return found
+
+
+def _threes(line: str) -> set[str]:
+    text = line.strip().casefold()
+    return {text[i : i + 3] for i in range(len(text) - 2)}
 
 
 def matches(one: Lines, other: Lines) -> dict[int, int]:

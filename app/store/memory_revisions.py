@@ -21,7 +21,9 @@ from app.domain.merge import Conflict
 from app.store.memory_schema import WHOLE_EVERY
 
 _FIELDS = "revision, at, author, action, heading, why, run, turn, change_id, size, sha256, origin"
-_MAX_KNOWN = 200
+_MAX_KNOWN = 300
+"""Revisions back to which a person's text is compared."""
+
 _INSERT = f"INSERT INTO memory_revisions VALUES ({', '.join('?' * 22)})"  # noqa: S608  # all of it is ours
 
 
@@ -135,7 +137,9 @@ class Revisions:
         if saved < len(rows) and rows[saved][3]:
             numbers.insert(1, rows[saved][3])  # has a lower number, but was the file later
         with self._ledger.looking() as connection:
-            return [self._content(connection, number) for number in numbers]
+            # Who never saved may have begun with nothing.
+            first = [b""] if saved == len(rows) else []
+            return first + [self._content(connection, number) for number in numbers]
 
     def recent_headings(self) -> list[str]:
         """Headings the agent wrote under, the newest first, each once."""

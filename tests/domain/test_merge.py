@@ -79,3 +79,10 @@ def test_what_a_person_can_have_seen() -> None:
     assert seen_revision(known, NOTED) == 2, "nobody saves an unchanged text: the newer was there and its note deleted"
     assert seen_revision(known, SAVED) == 1
     assert seen_revision([SAVED], ["other"]) == 0
+    assert seen_revision(known, [*SAVED, "a note of the agent, mended"]) == 1
+    assert seen_revision(known, ["the first line, mended", "the second line"]) == 0
+
+
+def test_what_both_made_of_one_line_proves_nothing() -> None:
+    known = [["ship it on Monday"], ["ship it on Tuesday"]]
+    assert seen_revision(known, ["ship it on Friday"]) == 0

@@ -60,12 +60,12 @@ def test_search_finds_lines_with_every_word(file: MemoryFile) -> None:
 
 
 def test_a_persons_edit_is_kept_as_a_revision_of_its_own(file: MemoryFile) -> None:
-    file.append("Notes", "One.")
-    file.path.write_text("## Notes\n\nOne, and a half.\n")
+    file.append("Notes", "The build takes twenty minuets.")
+    file.path.write_text("## Notes\n\nThe build takes twenty minutes.\n")
     file.append("Notes", "Two.")
-    assert file.path.read_text() == "## Notes\n\nOne, and a half.\nTwo.\n"
+    assert file.path.read_text() == "## Notes\n\nThe build takes twenty minutes.\nTwo.\n"
     assert kinds(file) == [("agent", "append"), ("user", "edit"), ("agent", "append")]
-    assert file.content(2) == b"## Notes\n\nOne, and a half.\n"
+    assert file.content(2) == b"## Notes\n\nThe build takes twenty minutes.\n"
 
 
 @pytest.mark.parametrize("editor", EDITORS)
@@ -78,6 +78,16 @@ def test_who_saves_an_older_text_does_not_undo_what_the_agent_wrote(file: Memory
     assert file.read() == ("# Memory of alice\n\nwhat the user wants to say\n\n## Notes\n\nwhat alice found out\n")
     assert kinds(file)[-2:] == [("user", "edit"), ("skerry", "merge")]
     assert file.disputes() == []
+
+
+def test_who_begins_a_file_while_the_agent_does_takes_nothing_from_it(file: MemoryFile) -> None:
+    file.append("Notes", "what alice found out")
+    file.path.write_text("what the user wants to say\n")
+    assert file.read() == "what the user wants to say\n## Notes\n\nwhat alice found out\n"
+    file.path.write_text("")
+    assert "what alice found out" in file.read(), "nothing shows that it was seen"
+    file.path.write_text("")
+    assert file.read() == "", "said twice"
 
 
 def test_what_a_person_takes_away_is_gone(file: MemoryFile) -> None:
