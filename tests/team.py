@@ -19,8 +19,9 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
 
 from app.activities.agent_steps import AgentSteps
-from app.activities.crew import Crew, Roster, member_key
+from app.activities.crew import Crew
 from app.activities.mail_room import MailRoom
+from app.activities.member import Roster, member_key
 from app.activities.tool_calls import ToolCalls
 from app.config import Paths, Project, load_project
 from app.control import Control, read_board

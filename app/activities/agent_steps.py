@@ -15,11 +15,13 @@ from temporalio import activity
 
 from app.activities.arrivals import turn_topic
 from app.activities.confirmations import ConfirmationSteps
-from app.activities.crew import Crew, Member
+from app.activities.crew import Crew
 from app.activities.failures import told_to_temporal
 from app.activities.heartbeat import beating
 from app.activities.machine_steps import MachineSteps, prepared
 from app.activities.mail_room import MailRoom
+from app.activities.member import Member
+from app.activities.note_book import memory_digest
 from app.activities.observer import TurnRecorder
 from app.activities.playing import Playing, is_given_up
 from app.config.approvals import open_channel
@@ -242,7 +244,7 @@ class AgentSteps:
     async def _prompt(self, member: Member, turn: steps.TurnOrder) -> str:
         parts: list[str] = []
         if turn.cause == "start":
-            parts.append(prompts.first_prompt(member.spec, member.memory.read()))
+            parts.append(prompts.first_prompt(member.spec, await memory_digest(member)))
         if turn.cause == "instructions":
             parts.append(prompts.STARTED_AGAIN)
         parts += [prompts.bounced(item.message_id, item.recipient, item.reason) for item in turn.bounced]

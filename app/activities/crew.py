@@ -9,7 +9,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -18,14 +17,13 @@ from typing import Any, Literal
 from sqlite_utils import Database
 
 from app.activities.limit_log import LimitLog
-from app.activities.playing import Playing
+from app.activities.member import Member, Roster, machine_name, member_key
 from app.activities.terminals import open_terminal
 from app.activities.workspaces import Workspaces
-from app.config import Paths, Project, load_project, load_rules, prepare_project
+from app.config import Paths, load_project, load_rules, prepare_project
 from app.domain import events as ev
 from app.domain import prompts
 from app.domain.errors import SandboxError, SandboxLost, SkerryError
-from app.domain.fleet import AgentSpec
 from app.domain.machines import Notice, SandboxRequest, unheard
 from app.domain.ports import AgentRuntime, Brief, Progress, Sandbox, SandboxHost
 from app.domain.terminal import Terminal, TerminalWish
@@ -34,74 +32,18 @@ from app.gateway.door import DoorSpec, Provider, Rehearsal
 from app.gateway.server import Gateway
 from app.store.journal import Journal
 from app.store.memory import MemoryFile
-from app.workflows.steps import AgentOrder, WaitEnd
+from app.store.memory_revisions import Ledger
+from app.workflows.steps import AgentOrder
 
 log = logging.getLogger(__name__)
 
 MachineFact = Literal["starting", "ready", "paused", "suspended", "lost", "stopped", "destroyed"]
 PAUSE_LOOK_SECONDS = 0.25
 SYNC_SECONDS = 60.0
-TELLING_SECONDS = 5.0
 LOST_REMEDY = "it is started again on its own disk; what it had not yet written there is lost"
 
 GATEWAY_URL = "http://127.0.0.1:8080"
 """The gateway as every machine sees it; the channel, not the address, tells who calls."""
-
-
-@dataclass(slots=True)
-class Member:
-    """One agent at work."""
-
-    order: AgentOrder
-    project: Project
-    spec: AgentSpec
-    runtime: AgentRuntime
-    memory: MemoryFile
-    sandbox: Sandbox | None = None
-    turn: int = 0
-    playing: Playing | None = None
-    """Its turn under way, or the last one: its outcome may have to be reported again."""
-    beginning: asyncio.Lock = field(default_factory=asyncio.Lock)
-    """Held while a turn is begun: two tries of it must not both begin it."""
-    telling: set[asyncio.Task[None]] = field(default_factory=set)
-    """What its workflow is being told while its turn goes on."""
-    untold: list[WaitEnd] = field(default_factory=list)
-    """What it is to be told next."""
-    hurry: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when that should be at once."""
-    look_back: bool = False
-    """Whether its turn is taken up again: what it was given before may never have come before it."""
-    limits: LimitLog | None = None
-    bare: bool = False
-    """Whether its machine, new, has yet to get the workspace."""
-    clean: bool = False
-    """Whether its machine was made new for it."""
-    reloaded: str = ""
-    """The reload of agents.yaml that its project is of."""
-    ending: bool = False
-    """Whether its turn is being ended: nothing that it waits for is of use any more."""
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-
-    async def told(self) -> None:
-        """Wait until its workflow has been told what it was to be told, a bounded time."""
-        if self.untold:
-            self.hurry.set()
-        if self.telling:
-            await asyncio.wait(self.telling, timeout=TELLING_SECONDS)
-
-
-Roster = dict[str, Member]
-"""The members at work, by ``member_key``: written by the crew, read by the tool calls."""
-
-
-def member_key(fleet: str, agent: str) -> str:
-    """The key of an agent on this host, also of its door."""
-    return f"{fleet}/{agent}"
-
-
-def machine_name(fleet: str, agent: str) -> str:
-    """The name of an agent's virtual machine."""
-    return f"{fleet}.{agent}"
 
 
 class Crew:
@@ -122,7 +64,7 @@ class Crew:
         self._host = host
         self._gateway = gateway
         self._journal = journal
-        self._memory = memory
+        self._ledger = Ledger(memory)
         self._paths = paths
         self.workspaces = Workspaces(paths)
         self._make_runtime = make_runtime
@@ -243,7 +185,9 @@ class Crew:
             project = load_project(Path(order.project_file))
             prepare_project(project)
             spec = project.fleet.agent(order.agent)
-            memory = MemoryFile(project.memory_file(spec), self._memory, fleet=order.fleet, agent=order.agent)
+            lock = self._paths.memory_lock(order.fleet, order.agent)
+            place = project.memory_file(spec)
+            memory = MemoryFile(place, self._ledger, fleet=order.fleet, agent=order.agent, lock=lock)
             member = Member(order, project, spec, self._make_runtime(spec.type), memory, reloaded=self._reloaded(order))
             member.limits = LimitLog(lambda notice, count: self._note_limit(order, notice, count))
             self._members[key] = member

@@ -7,9 +7,10 @@ from typing import Any
 
 from temporalio import activity
 
-from app.activities.crew import Crew, Member
+from app.activities.crew import Crew
 from app.activities.failures import told_to_temporal
 from app.activities.heartbeat import beating
+from app.activities.member import Member
 from app.workflows import steps
 
 

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 from app.activities.arrivals import inbox_topic, reply_topic
 from app.activities.attachments import collect
-from app.activities.crew import Member
 from app.activities.mail_room import FROM_INBOX, MailRoom
+from app.activities.member import Member
 from app.activities.obstacles import Obstacles, circle_words, passes
 from app.activities.own_workflow import OwnWorkflow
 from app.activities.waiting import Awaited, Waiting

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from app.activities.crew import Member
+from app.activities.member import Member
 from app.config import Project, load_rules
 from app.domain.envelope import USER, Envelope, MessageState
 from app.domain.rules import MessageRules

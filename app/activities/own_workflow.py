@@ -9,7 +9,7 @@ import logging
 from temporalio.client import Client, RPCTimeoutOrCancelledError, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from app.activities.crew import Member
+from app.activities.member import Member
 from app.workflows import steps
 from app.workflows.agent import AgentWorkflow
 from app.workflows.state import AgentEnd

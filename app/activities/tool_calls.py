@@ -11,20 +11,19 @@ import hashlib
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Literal
 
 from temporalio.client import Client, RPCTimeoutOrCancelledError, WorkflowUpdateFailedError
 from temporalio.service import RPCError
 
-from app.activities.crew import Member, Roster
 from app.activities.failures import refused
 from app.activities.mail_room import MailRoom
+from app.activities.member import Member, Roster
 from app.activities.messages import Messages
+from app.activities.note_book import NoteBook
 from app.activities.own_workflow import OwnWorkflow
 from app.activities.refusals import Refusals
 from app.activities.waiting import BLOCK_SECONDS, Waiting
 from app.domain import actions as act
-from app.domain import events as ev
 from app.domain import prompts
 from app.domain.errors import ActionRefused
 from app.domain.interrupt import Interrupt, InterruptKind
@@ -44,6 +43,7 @@ class ToolCalls:
         self._journal = mail.journal
         self._refusals = Refusals()
         self._workflow = OwnWorkflow(client)
+        self._notes = NoteBook(mail.journal, self._workflow)
         self._messages = Messages(mail, self._workflow, Waiting(mail, self._workflow, block_seconds))
 
     async def close(self) -> None:
@@ -78,10 +78,10 @@ class ToolCalls:
 
     async def _do(self, member: Member, action: act.AnyAction) -> ActionResult:
         match action:
-            case act.MemoryRead() | act.MemorySearch():
+            case act.MemorySearch():
                 return self._with_unread(member, _look_up(member, action))
-            case act.MemoryAppend() | act.MemoryReplace():
-                return self._with_unread(member, self._note(member, action))
+            case act.MemoryRead() | act.MemoryAppend() | act.MemoryReplace():
+                return self._with_unread(member, await self._notes.do(member, action, _action_id(member, action)))
             case act.SendMessage() | act.Reply() | act.Confirm() | act.AwaitReply() | act.ReadInbox():
                 return await self._messages.do(member, action, _action_id(member, action))
             case act.AskUser() | act.RequestDebug() | act.ReportProgress():
@@ -90,28 +90,6 @@ class ToolCalls:
                 check_text(action.summary, what="the summary", max_bytes=MAX_QUESTION_BYTES)
                 order = steps.FinishOrder(action_id=_action_id(member, action), summary=action.summary[:4000])
                 return await self._update(member, "finish", order)
-
-    def _note(self, member: Member, action: act.MemoryAppend | act.MemoryReplace) -> str:
-        fact_id = f"{_action_id(member, action)}/memory"
-        if self._journal.has(fact_id):
-            return "Noted already."
-        kind: Literal["append", "replace"] = "append" if isinstance(action, act.MemoryAppend) else "replace"
-        change = member.memory.append if kind == "append" else member.memory.replace
-        revision = change(action.heading, action.text)
-        order = member.order
-        fact = ev.MemoryWritten(
-            id=fact_id,
-            at=datetime.now(UTC),
-            fleet=order.fleet,
-            run=order.run,
-            agent=order.agent,
-            revision=revision,
-            heading=action.heading,
-            text=action.text,
-            action=kind,
-        )
-        self._journal.append(fact)
-        return f"Noted under {action.heading!r} (revision {revision})."
 
     async def _raise(self, member: Member, action: act.AskUser | act.RequestDebug | act.ReportProgress) -> ActionResult:
         interrupt = _interrupt(member, action)
@@ -143,9 +121,7 @@ def _let_cancellation_pass() -> None:
         raise asyncio.CancelledError
 
 
-def _look_up(member: Member, action: act.MemoryRead | act.MemorySearch) -> str:
-    if isinstance(action, act.MemoryRead):
-        return member.memory.read() or "Your memory is empty."
+def _look_up(member: Member, action: act.MemorySearch) -> str:
     found = member.memory.search(action.query)
     lines = [f"{heading}: {line}" if heading else line for heading, line in found]
     return "\n".join(lines) or "Nothing found."

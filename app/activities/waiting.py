@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from app.activities.arrivals import inbox_topic, reply_topic, turn_topic
-from app.activities.crew import Member
 from app.activities.mail_room import AS_ANSWER, MailRoom
+from app.activities.member import Member
 from app.activities.own_workflow import OwnWorkflow
 from app.domain import prompts
 from app.domain.envelope import USER, Await, Envelope, MessageState

@@ -13,8 +13,9 @@ from temporalio.client import Client, WorkflowHandle
 from temporalio.worker import Worker
 
 from app.activities.agent_steps import AgentSteps
-from app.activities.crew import Crew, Roster, member_key
+from app.activities.crew import Crew
 from app.activities.mail_room import MailRoom
+from app.activities.member import Roster, member_key
 from app.activities.tool_calls import ToolCalls
 from app.bench.echo import EchoWorkflow
 from app.config import Paths, Project, load_project, prepare_project

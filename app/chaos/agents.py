@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from app.activities.crew import member_key
+from app.activities.member import member_key
 from app.chaos.diary import Diary, Entry
 from app.chaos.plan import Plan, Planned
 from app.config import Paths

@@ -21,6 +21,7 @@ from app.cli import (
     images,
     life,
     look,
+    memory,
     project,
     run,
     setup_check,
@@ -53,6 +54,7 @@ def build() -> typer.Typer:
     look.register(app)
     transcript.register(app)
     workspace.register(app)
+    memory.register(app)
     act.register(app)
     write.register(app)
     life.register(app)

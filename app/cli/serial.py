@@ -12,7 +12,7 @@ from collections.abc import Generator
 from io import BufferedReader
 from pathlib import Path
 
-from app.activities.crew import machine_name
+from app.activities.member import machine_name
 from app.cli.output import plain, say, tell
 from app.cli.raw_terminal import raw_terminal, write_all
 from app.config import Paths

@@ -117,6 +117,10 @@ class Paths:
         """Bare git repository of one agent: what it started from, and what it committed since."""
         return self.fleet(fleet_id) / "repositories" / f"{_file_name(agent)}.git"
 
+    def memory_lock(self, fleet_id: str, agent: str) -> Path:
+        """Held with flock by whoever of ours reads or writes the agent's memory file."""
+        return self.fleet(fleet_id) / "memory" / f"{_file_name(agent)}.lock"
+
     @property
     def logs(self) -> Path:
         """Folder of log files."""

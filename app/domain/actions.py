@@ -24,9 +24,11 @@ class Action(BaseModel):
 
 
 class MemoryRead(Action):
-    """Read your whole memory file: the notes you kept in earlier turns."""
+    """Read your memory file: the notes you kept in earlier turns."""
 
     name: ClassVar[str] = "memory_read"
+    heading: str = Field(default="", description="Optional: only what stands under this heading, without '#'.")
+    start_line: int = Field(default=1, ge=1, le=10_000_000, description="Where to go on in a long one.")
 
 
 class MemoryAppend(Action):
@@ -35,14 +37,16 @@ class MemoryAppend(Action):
     name: ClassVar[str] = "memory_append"
     text: str = Field(description="The note, Markdown.", min_length=1)
     heading: str = Field(default="Notes", description="The heading it belongs under, without '#'.")
+    why: str = Field(default="", description="Optional: why, one line, for the file's history.")
 
 
 class MemoryReplace(Action):
-    """Replace everything under one heading of your memory file."""
+    """Replace everything under one heading of your memory file, deeper headings included; so notes are condensed."""
 
     name: ClassVar[str] = "memory_replace"
     heading: str = Field(description="The heading, without '#'.", min_length=1)
     text: str = Field(description="The new text, Markdown; empty removes the section.")
+    why: str = Field(default="", description="Optional: why, one line, for the file's history.")
 
 
 class MemorySearch(Action):

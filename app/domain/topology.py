@@ -45,6 +45,7 @@ def topology_problems(data: Mapping[str, Any]) -> list[Problem]:
         _providers(agents, known),
         _commands(agents),
         _separate_files(agents),
+        _out_of_reach(agents),
     )
     return [problem for check in checks for problem in check]
 
@@ -112,6 +113,28 @@ def _separate_files(agents: _Agents) -> Iterator[Problem]:
                 message = f"{value!r} overlaps with the {key} of {taken[clash]}; every agent needs its own"
                 yield Problem(("agents", index, key), message, value)
             taken.setdefault(path, str(agent.get("id")))
+
+
+def _out_of_reach(agents: _Agents) -> Iterator[Problem]:
+    """Files that an agent must not write by way of its workspace, or of its memory tools."""
+    mirrors = [(PurePosixPath(path), "sandbox_path", name) for path, name in _paths(agents, "sandbox_path")]
+    rules = [(PurePosixPath(path), "rules_file", name) for path, name in _paths(agents, "rules_file")]
+    for key, others in (("rules_file", mirrors), ("memory_file", [*mirrors, *rules])):
+        for index, agent in agents:
+            value = agent.get(key)
+            if not isinstance(value, str):
+                continue
+            path = PurePosixPath(value)
+            for other, what, name in others:
+                if other == path or other in path.parents:
+                    message = f"{value!r} is in the {what} of {name}: it would write it"
+                    yield Problem(("agents", index, key), message, value)
+
+
+def _paths(agents: _Agents, key: str) -> Iterator[tuple[str, str]]:
+    for _, agent in agents:
+        if isinstance(value := agent.get(key), str):
+            yield value, str(agent.get("id"))
 
 
 def _overlap(one: PurePosixPath, other: PurePosixPath) -> bool:

@@ -15,7 +15,8 @@ from pathlib import Path
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from app.activities.crew import LOST_REMEDY, machine_name
+from app.activities.crew import LOST_REMEDY
+from app.activities.member import machine_name
 from app.domain import events as ev
 from app.domain.errors import SkerryError
 from app.domain.events import ENDED

@@ -15,8 +15,9 @@ from temporalio.client import Client
 
 from app import __version__
 from app.activities.agent_steps import AgentSteps
-from app.activities.crew import Crew, Roster
+from app.activities.crew import Crew
 from app.activities.mail_room import MailRoom
+from app.activities.member import Roster
 from app.activities.tool_calls import ToolCalls
 from app.config import Paths
 from app.domain import events as ev

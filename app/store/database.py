@@ -5,14 +5,21 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
 from sqlite_utils import Database
 
 from app.domain.errors import JournalError
+from app.store.memory_schema import (
+    REVISIONS_SCHEMA,
+    SET_OLD_REVISIONS_ASIDE,
+    has_old_revisions,
+    take_old_revisions,
+)
 from app.store.messages_schema import MESSAGES_SCHEMA
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS events (
@@ -27,16 +34,6 @@ CREATE TABLE IF NOT EXISTS events (
 );
 CREATE INDEX IF NOT EXISTS events_by_kind ON events (fleet, run, agent, kind, seq);
 CREATE TABLE IF NOT EXISTS bodies (id TEXT PRIMARY KEY, json TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS memory_revisions (
-  fleet TEXT NOT NULL,
-  agent TEXT NOT NULL,
-  revision INTEGER NOT NULL,
-  at TEXT NOT NULL,
-  author TEXT NOT NULL,
-  action TEXT NOT NULL,
-  content TEXT NOT NULL,
-  PRIMARY KEY (fleet, agent, revision)
-);
 CREATE TABLE IF NOT EXISTS machine_usage (
   machine TEXT PRIMARY KEY,
   at TEXT NOT NULL,
@@ -86,5 +83,27 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
             hint="start that version, or move the file away to begin a new journal",
         )
     if version < SCHEMA_VERSION:
-        connection.executescript(_SCHEMA + MESSAGES_SCHEMA)
+        _raise_version(connection)
+
+
+def _raise_version(connection: sqlite3.Connection) -> None:
+    """In one transaction: two processes may do it at the same time, and a kill leaves the old version."""
+    connection.execute("BEGIN IMMEDIATE")
+    if int(connection.execute("PRAGMA user_version").fetchone()[0]) < SCHEMA_VERSION:
+        if has_old_revisions(connection):
+            connection.execute(SET_OLD_REVISIONS_ASIDE)
+        for statement in _statements(_SCHEMA + REVISIONS_SCHEMA + MESSAGES_SCHEMA):
+            connection.execute(statement)
+        take_old_revisions(connection)
         connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+    connection.execute("COMMIT")
+
+
+def _statements(script: str) -> Iterator[str]:
+    """One by one: ``executescript`` would end the transaction first."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from temporalio.client import Client
 
 from app.activities.attachments import collect
-from app.activities.crew import machine_name
+from app.activities.member import machine_name
 from app.config import Paths
 from app.domain.attachments import MAX_FILE_BYTES, MAX_NAME_BYTES, check_name, check_path
 from app.domain.errors import ActionRefused, NotFound, SandboxError

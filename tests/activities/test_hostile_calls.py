@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from temporalio.client import Client
 
-from app.activities.crew import member_key
+from app.activities.member import member_key
 from app.config import Paths
 from app.domain import events as ev
 from app.domain.actions import ACTIONS, Action

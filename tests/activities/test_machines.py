@@ -7,8 +7,8 @@ import asyncio
 import pytest
 from temporalio.client import Client
 
-from app.activities.crew import machine_name
 from app.activities.limit_log import LimitLog
+from app.activities.member import machine_name
 from app.config import Paths
 from app.domain import events as ev
 from app.domain.errors import SandboxLost

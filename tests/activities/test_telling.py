@@ -7,8 +7,8 @@ import asyncio
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client
 
-from app.activities.crew import member_key
 from app.activities.mail_room import FROM_INBOX
+from app.activities.member import member_key
 from app.config import Paths
 from app.domain import events as ev
 from app.domain import prompts

@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 
-from app.activities.crew import machine_name
+from app.activities.member import machine_name
 from app.activities.terminals import open_terminal
 from app.config import Paths
 from app.domain.machines import SandboxRequest

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from app.activities.crew import machine_name
+from app.activities.member import machine_name
 from app.domain.events import AgentStatus
 from tests.cli.conftest import AtWork, Desk, Skerry
 from tests.team import Turn

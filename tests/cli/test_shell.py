@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from app.activities.crew import machine_name
+from app.activities.member import machine_name
 from app.cli.raw_terminal import RESET
 from app.cli.serial import log_lines
 from app.config import Paths, load_project

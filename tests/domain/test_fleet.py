@@ -127,6 +127,12 @@ def test_what_is_refused(agent: dict[str, Any], message: str) -> None:
 
 
 def test_two_agents_never_share_memory_or_sandbox() -> None:
+    with pytest.raises(ValidationError, match="is in the sandbox_path of b: it would write it"):
+        fleet({"id": "a", "memory_file": "agents/b/sandbox/memory.md"}, {"id": "b"})
+    with pytest.raises(ValidationError, match="'w/rules.md' is in the sandbox_path of a"):
+        fleet({"id": "a", "rules_file": "./w/rules.md", "sandbox_path": "w/"})
+    with pytest.raises(ValidationError, match="is in the rules_file of b"):
+        fleet({"id": "a", "memory_file": "agents/b/rules.md"}, {"id": "b"})
     with pytest.raises(ValidationError, match="overlaps with the memory_file of a"):
         fleet({"id": "a", "memory_file": "m.md"}, {"id": "b", "memory_file": "./m.md"})
     with pytest.raises(ValidationError, match="overlaps with the sandbox_path of a"):

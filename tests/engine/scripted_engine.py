@@ -11,7 +11,7 @@ from pathlib import Path
 
 import httpx
 
-from app.activities.crew import member_key
+from app.activities.member import member_key
 from app.config import Paths
 from app.domain.machines import MachineState, Notify, SandboxRequest, unheard
 from app.domain.ports import Progress, Said, Sandbox, TurnObserver, TurnOutcome, TurnRequest

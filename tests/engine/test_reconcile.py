@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from temporalio.client import Client
 
-from app.activities.crew import machine_name
+from app.activities.member import machine_name
 from app.config import Paths
 from app.control import read_board
 from app.domain import events as ev

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from temporalio.client import Client
 
-from app.activities.crew import machine_name
+from app.activities.member import machine_name
 from app.config import Paths
 from app.domain.envelope import MessageState, reference
 from app.domain.interrupt import InterruptKind

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from temporalio.client import Client
 
-from app.activities.crew import machine_name
+from app.activities.member import machine_name
 from app.config import Paths
 from app.domain import events as ev
 from app.domain.envelope import MessageState
