@@ -34,6 +34,7 @@ from app.engine.worker import WORKFLOWS, make_worker, workflow_runner
 from app.gateway.server import Gateway
 from app.store.database import open_database
 from app.store.journal import Journal
+from app.store.search_index import SearchIndex
 from app.testing import FakeSandboxHost, ScriptedRuntime
 from app.workflows.steps import agent_workflow_id, fleet_workflow_id
 
@@ -88,7 +89,9 @@ class Team:
         self.journal = Journal(self.paths.journal_db)
         self.roster: Roster = {}
         self.mail = MailRoom.open(self.journal, self.paths)
-        self.calls = ToolCalls(self.roster, self.mail, self.client, block_seconds=self.block_seconds)
+        self.index = SearchIndex(self.paths.search_db)
+        self.stack.callback(self.index.close)
+        self.calls = ToolCalls(self.roster, self.mail, self.client, self.index, block_seconds=self.block_seconds)
         self.gateway = Gateway(self.calls.handle, lambda usage: None, self.calls.refused)
         memory = open_database(self.paths.journal_db)
         self.stack.callback(memory.close)

@@ -16,26 +16,31 @@ from app.activities.own_workflow import OwnWorkflow
 from app.domain import actions as act
 from app.domain import events as ev
 from app.domain.digest import DIGEST_TOKENS, digest, estimated_tokens, headings_index, page
-from app.domain.errors import ActionRefused
+from app.domain.errors import ActionRefused, JournalError
 from app.domain.fleet import AgentSpec
 from app.domain.interrupt import Interrupt, InterruptKind
 from app.domain.memory import MAX_MEMORY_BYTES, Change, Dispute
 from app.domain.notes import heading_name, section_lines
+from app.domain.search import Hit, Query, parse_terms
 from app.domain.text import printable
 from app.store.journal import Journal
+from app.store.search_index import SearchIndex, Source
 from app.workflows import steps
 
 KEEP_BOTH, KEEP_THE_USERS, KEEP_THE_AGENTS = "Keep both", "Keep the user's", "Keep the agent's"
 _SHOWN_LINES = 12
+_FOUND = 10
+_NOTHING = "Nothing found."
 log = logging.getLogger(__name__)
 
 
 class NoteBook:
-    """Carries out memory_read, memory_append and memory_replace."""
+    """Carries out the tools for memory."""
 
-    def __init__(self, journal: Journal, workflow: OwnWorkflow) -> None:
+    def __init__(self, journal: Journal, workflow: OwnWorkflow, index: SearchIndex) -> None:
         self._journal = journal
         self._workflow = workflow
+        self._index = index
 
     async def do(
         self, member: Member, action: act.MemoryRead | act.MemoryAppend | act.MemoryReplace, action_id: str
@@ -47,6 +52,21 @@ class NoteBook:
         else:
             told = await asyncio.to_thread(self._write, member, action, action_id)
         return told + await self._ask_about_disputes(member)
+
+    async def search(self, member: Member, text: str) -> str:
+        """Where it stands in the agent's own memory, the best first; no other's is looked at."""
+        order = member.order
+        own = Source(order.fleet, order.agent, member.memory.path)
+        agents = frozenset({(order.fleet, order.agent)})
+        query = Query(parse_terms(text), agents=agents, kinds=frozenset({"memory"}), limit=_FOUND)
+        member.memory.read()  # refuses, in words, a file that cannot be used
+        try:
+            found = await asyncio.to_thread(self._index.search, query, [own])
+        except JournalError as error:
+            log.warning("the memory of %s is searched without the index: %s", order.agent, error)
+            lines = member.memory.search(text, _FOUND)
+            return "\n".join(f"{heading}: {line}" if heading else line for heading, line in lines) or _NOTHING
+        return "\n".join(map(_told_hit, found.hits)) or _NOTHING
 
     def _write(self, member: Member, action: act.MemoryAppend | act.MemoryReplace, action_id: str) -> str:
         fact_id = f"{action_id}/memory"
@@ -127,6 +147,11 @@ def _read(member: Member, action: act.MemoryRead) -> str:
         return shown
     whole = f"It goes on: memory_read(start_line={more}) reads from line {more} of {len(lines)}"
     return f"{shown}\n\n({whole}, memory_read(heading=…) one heading.)\n\n{headings_index(text)}"
+
+
+def _told_hit(hit: Hit) -> str:
+    words = "".join(text for text, _ in hit.snippet)
+    return f"line {hit.line}, {hit.heading}: {words}" if hit.heading else f"line {hit.line}: {words}"
 
 
 def _advice(text: str) -> str:

@@ -29,6 +29,7 @@ from app.domain.errors import ActionRefused
 from app.domain.interrupt import Interrupt, InterruptKind
 from app.domain.ports import ActionResult
 from app.domain.text import check_text
+from app.store.search_index import SearchIndex
 from app.workflows import steps
 
 MAX_QUESTION_BYTES = 16_384
@@ -37,13 +38,21 @@ MAX_QUESTION_BYTES = 16_384
 class ToolCalls:
     """The gateway's ``ActionHandler``."""
 
-    def __init__(self, roster: Roster, mail: MailRoom, client: Client, *, block_seconds: float = BLOCK_SECONDS) -> None:
+    def __init__(
+        self,
+        roster: Roster,
+        mail: MailRoom,
+        client: Client,
+        index: SearchIndex,
+        *,
+        block_seconds: float = BLOCK_SECONDS,
+    ) -> None:
         self._roster = roster
         self._mail = mail
         self._journal = mail.journal
         self._refusals = Refusals()
         self._workflow = OwnWorkflow(client)
-        self._notes = NoteBook(mail.journal, self._workflow)
+        self._notes = NoteBook(mail.journal, self._workflow, index)
         self._messages = Messages(mail, self._workflow, Waiting(mail, self._workflow, block_seconds))
 
     async def close(self) -> None:
@@ -79,7 +88,7 @@ class ToolCalls:
     async def _do(self, member: Member, action: act.AnyAction) -> ActionResult:
         match action:
             case act.MemorySearch():
-                return self._with_unread(member, _look_up(member, action))
+                return self._with_unread(member, await self._notes.search(member, action.query))
             case act.MemoryRead() | act.MemoryAppend() | act.MemoryReplace():
                 return self._with_unread(member, await self._notes.do(member, action, _action_id(member, action)))
             case act.SendMessage() | act.Reply() | act.Confirm() | act.AwaitReply() | act.ReadInbox():
@@ -119,12 +128,6 @@ def _let_cancellation_pass() -> None:
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError
-
-
-def _look_up(member: Member, action: act.MemorySearch) -> str:
-    found = member.memory.search(action.query)
-    lines = [f"{heading}: {line}" if heading else line for heading, line in found]
-    return "\n".join(lines) or "Nothing found."
 
 
 def _interrupt(member: Member, action: act.AskUser | act.RequestDebug | act.ReportProgress) -> Interrupt:

@@ -26,6 +26,7 @@ from app.engine.worker import make_worker
 from app.gateway.server import Gateway
 from app.store.database import open_database
 from app.store.journal import Journal
+from app.store.search_index import SearchIndex
 from app.testing import FakeSandboxHost, ScriptedRuntime
 from app.workflows import steps
 from app.workflows.fleet import FleetWorkflow
@@ -104,7 +105,9 @@ async def at_work(paths: Paths, client: Client, names: list[str]) -> AsyncIterat
         memory = open_database(paths.journal_db)
         stack.callback(memory.close)
         roster: Roster = {}
-        calls = ToolCalls(roster, mail, client)
+        index = SearchIndex(paths.search_db)
+        stack.callback(index.close)
+        calls = ToolCalls(roster, mail, client, index)
         stack.push_async_callback(calls.close)
         gateway = Gateway(calls.handle, lambda usage: None, calls.refused)
         stack.push_async_callback(gateway.stop)

@@ -24,6 +24,7 @@ from app.cli import (
     memory,
     project,
     run,
+    search,
     setup_check,
     shell,
     transcript,
@@ -54,7 +55,7 @@ def build() -> typer.Typer:
     look.register(app)
     transcript.register(app)
     workspace.register(app)
-    memory.register(app)
+    search.register(app, memory.register(app))
     act.register(app)
     write.register(app)
     life.register(app)

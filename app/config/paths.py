@@ -86,6 +86,11 @@ class Paths:
         """The record of facts."""
         return self.state / "journal.db"
 
+    @property
+    def search_db(self) -> Path:
+        """The search index: a cache that may be deleted at any time."""
+        return self.state / "search.db"
+
     def temporal_db(self, server_version: str) -> Path:
         """Temporal's database; one file per server version, as there is no migration between them."""
         return self.state / f"temporal-{_file_name(server_version)}.db"

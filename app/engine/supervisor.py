@@ -23,6 +23,7 @@ from app.config import Paths
 from app.domain import events as ev
 from app.domain.ports import AgentRuntime, SandboxHost
 from app.engine.expiry import expiring
+from app.engine.indexing import indexing
 from app.engine.instance import EngineInfo, InstanceLock, write_ready
 from app.engine.orphaned_steps import hand_over_orphaned_steps
 from app.engine.reconcile import reconcile
@@ -35,6 +36,7 @@ from app.gateway.door import ModelUsage
 from app.gateway.server import Gateway
 from app.store.database import open_database
 from app.store.journal import Journal
+from app.store.search_index import SearchIndex
 from app.store.usage import UsageTable
 
 log = logging.getLogger(__name__)
@@ -92,7 +94,8 @@ class Engine:
         journal = mail.journal
         host = self._make_host(self._paths)
         roster: Roster = {}
-        calls = ToolCalls(roster, mail, client)
+        index = SearchIndex(self._paths.search_db)
+        calls = ToolCalls(roster, mail, client, index)
         gateway = Gateway(calls.handle, lambda usage: journal.append(_model_called(usage)), calls.refused)
         memory = open_database(self._paths.journal_db)
         usage = UsageTable(self._paths.journal_db)
@@ -108,7 +111,7 @@ class Engine:
         await host.start()
         try:
             await reconcile(host, journal, client, self._paths.machines)
-            async with measuring(UsageSampler(host, usage)):
+            async with measuring(UsageSampler(host, usage)), indexing(index, self._paths):
                 yield crew
         finally:
             await crew.close()
@@ -116,6 +119,7 @@ class Engine:
             await gateway.stop()
             await host.close()
             memory.close()
+            index.close()
             usage.close()
 
     @asynccontextmanager

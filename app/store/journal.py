@@ -179,6 +179,14 @@ class JournalReader:
         query = "SELECT fleet FROM events WHERE kind='run_started' GROUP BY fleet ORDER BY max(seq) DESC"
         return [row[0] for row in connection.execute(query)]
 
+    def roots(self) -> list[str]:
+        """Folders of the projects of all fleets that ever ran, each fleet's newest."""
+        connection = self._connect()
+        if connection is None:
+            return []
+        query = "SELECT json_extract(json, '$.root'), max(seq) FROM events WHERE kind='run_started' GROUP BY fleet"
+        return [str(row[0]) for row in connection.execute(query)]
+
     def close(self) -> None:
         """Close the file."""
         if self._connection is not None:

@@ -189,7 +189,7 @@ async def test_a_resent_call_of_a_resumed_program_sends_nothing_twice(paths: Pat
             call = {"recipient": "bob", "body": "2+2?", "mode": "sync"}
             told.append(await turn.call("send_message", **call))
             # Another engine: nothing of the first is in memory but what is on record.
-            other = ToolCalls(team.roster, team.mail, temporal)
+            other = ToolCalls(team.roster, team.mail, temporal, team.index)
             told.append(await other.handle(f"{team.fleet}/alice", "send_message", call, "again"))
             noted = {"recipient": "bob", "body": "Noted.", "idempotency_key": "k"}
             told.append(await turn.call("send_message", **noted))
