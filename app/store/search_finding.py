@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -65,7 +65,16 @@ def find(connection: sqlite3.Connection, query: Query) -> Found:
         more = _by_text(connection, query.terms, narrow, limit)
         marker = _marker(query.terms)
         hits += [_hit(row, marker(row[9])) for row in more if row[0] not in known]
-    return Found(tuple(hits[:limit]), newest_only)
+    return Found(tuple(_once(hits))[:limit], newest_only)
+
+
+def _once(hits: Iterable[Hit]) -> Iterator[Hit]:
+    """A heading that was looked for is that of every piece below it: it is one place."""
+    seen: set[tuple[str, int]] = set()
+    for hit in hits:
+        if not hit.line or (hit.path, hit.line) not in seen:
+            yield hit
+        seen.add((hit.path, hit.line))
 
 
 def _by_words(
@@ -133,7 +142,9 @@ def _marker(terms: Iterable[Term]) -> Any:
 def _hit(row: Sequence[Any], body: str) -> Hit:
     _, kind, fleet, run, agent, at, plain_heading, place, ref, _, path = row[:11]
     before = body.find(MARKS[0])
-    line = place + body.count("\n", 0, before) if before >= 0 else place - 1
+    line = 0
+    if kind == "memory":  # without a mark in the text it was the heading that was found; ``ref`` is its line
+        line = place + body.count("\n", 0, before) if before >= 0 else int(ref or place)
     return Hit(
         kind=kind,
         fleet=fleet,
@@ -143,9 +154,9 @@ def _hit(row: Sequence[Any], body: str) -> Hit:
         heading=plain_heading,
         snippet=snippet(body, before),
         path=path or "",
-        line=max(1, line) if kind == "memory" else 0,
+        line=line,
         turn=place if kind == "transcript" else 0,
-        ref=ref,
+        ref="" if kind == "memory" else ref,
     )
 
 

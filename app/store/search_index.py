@@ -206,10 +206,10 @@ class SearchIndex:
 
 def _replace_pieces(connection: sqlite3.Connection, source: int, pieces: Sequence[Piece]) -> int:
     """Only what changed is indexed again; what merely moved gets its new place."""
-    rows = connection.execute("SELECT id, heading, body, place FROM docs WHERE source=? ORDER BY place, id", (source,))
-    known: dict[tuple[str, str], list[tuple[int, int]]] = {}
-    for number, heading, body, place in rows:
-        known.setdefault((heading, body), []).append((number, place))
+    query = "SELECT id, heading, body, place, ref FROM docs WHERE source=? ORDER BY place, id"
+    known: dict[tuple[str, str], list[tuple[int, tuple[int, str]]]] = {}
+    for number, heading, body, *place in connection.execute(query, (source,)):
+        known.setdefault((heading, body), []).append((number, (place[0], place[1])))
     new = []
     for piece in pieces:
         same = known.get((piece.heading, piece.body))
@@ -217,8 +217,8 @@ def _replace_pieces(connection: sqlite3.Connection, source: int, pieces: Sequenc
             new.append(piece)
             continue
         number, place = same.pop(0)
-        if place != piece.place:
-            connection.execute("UPDATE docs SET place=? WHERE id=?", (piece.place, number))
+        if place != (piece.place, piece.ref):
+            connection.execute("UPDATE docs SET place=?, ref=? WHERE id=?", (piece.place, piece.ref, number))
     gone = [(number,) for left in known.values() for number, _ in left]
     connection.executemany("DELETE FROM docs WHERE id=?", gone)
     connection.executemany(_INSERT, (_row(source, piece) for piece in new))

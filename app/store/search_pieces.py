@@ -22,7 +22,7 @@ _NO_MARKS = str.maketrans(dict.fromkeys(("\x00", *MARKS), "\ufffd"))
 class Piece:
     """A text and where it stands: ``place`` is the line its body begins at (from 1), or the turn.
 
-    ``at`` is in Unix seconds.
+    ``at`` is in Unix seconds; ``ref`` the id of a message or an interrupt, or the line of a file's heading.
     """
 
     kind: Kind
@@ -42,7 +42,7 @@ def pieces_of_file(data: bytes, *, fleet: str, agent: str, at: float) -> list[Pi
     lines = readable(data).translate(_NO_MARKS).split("\n")
     scope = scope_of("memory", fleet, [agent])
     return [
-        Piece("memory", fleet, agent, at, section.heading, body, place=start + 1, scope=scope)
+        Piece("memory", fleet, agent, at, section.heading, body, start + 1, ref=str(section.start + 1), scope=scope)
         for section in sections(lines)
         for start, body in _chunks(lines, section.start + bool(section.level), section.end)
         if section.level or body.strip()
