@@ -96,6 +96,11 @@ def median(samples: Sequence[float]) -> float:
     return statistics.median(samples)
 
 
+def p95(samples: Sequence[float]) -> float:
+    """The value that 95 of 100 samples do not exceed."""
+    return statistics.quantiles(samples, n=20)[-1] if len(samples) > 1 else samples[0]
+
+
 def _ratio(first: Sequence[float], second: Sequence[float]) -> float | None:
     return median(first) / median(second) if first and second else None
 

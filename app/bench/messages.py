@@ -9,12 +9,11 @@ from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from statistics import quantiles
 
 from temporalio.client import WorkflowHandle
 
 from app.bench.echo import EchoWorkflow
-from app.bench.figures import Measure, Target, median
+from app.bench.figures import Measure, Target, median, p95
 from app.bench.message_team import MessageTeam, at_work, echo, temporal
 from app.config import Paths
 from app.domain.errors import EngineError
@@ -79,11 +78,6 @@ class MessageReport:
             "messages_per_second": {str(agents): round(rate, 1) for agents, rate in self.crowds.items()},
             "targets": targets,
         }
-
-
-def p95(samples: list[float]) -> float:
-    """The value that 95 of 100 samples do not exceed."""
-    return quantiles(samples, n=20)[-1] if len(samples) > 1 else samples[0]
 
 
 async def run_message_bench(plan: Plan, home: Path, progress: Progress) -> MessageReport:

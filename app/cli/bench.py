@@ -1,4 +1,4 @@
-"""``skerry bench``: how quick machines and messages are on this machine, beside what is below them."""
+"""``skerry bench``: how quick machines, messages and searches are on this machine, beside what is below them."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from app.config import Paths
 
 if TYPE_CHECKING:
     from app.bench.figures import Measure, Report, Target
+    from app.bench.memory import MemoryReport
     from app.bench.messages import MessageReport
 
 JsonOption = Annotated[bool, typer.Option("--json", help="The figures for programs.")]
@@ -27,6 +28,7 @@ def register(app: typer.Typer) -> None:
     bench = typer.Typer(help="Measure this machine.", no_args_is_help=True, rich_markup_mode=None)
     bench.command("sandbox")(sandbox)
     bench.command("messages")(messages)
+    bench.command("memory")(memory)
     app.add_typer(bench, name="bench")
 
 
@@ -65,8 +67,48 @@ def messages(
         _print_messages(report)
 
 
+def memory(
+    lines: Annotated[int, typer.Option(min=1_000, max=20_000_000, help="Lines of all memory files together.")] = (
+        1_000_000
+    ),
+    agents: Annotated[int, typer.Option(min=1, max=1_000, help="How many agents' files these are.")] = 50,
+    rounds: Annotated[int, typer.Option(min=2, max=1_000, help="Searches of each of eight sorts.")] = 15,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure the search index over memory files beside ripgrep on the same files. Takes a minute or two."""
+    from app.bench.memory import Plan, run_memory_bench
+    from app.bench.session import temporary_home
+
+    with temporary_home() as home:
+        report = run_memory_bench(Plan(lines, agents, rounds), home, tell)
+    if as_json:
+        emit_json(report.as_json())
+    else:
+        _print_memory(report)
+
+
+def _print_memory(report: MemoryReport) -> None:
+    machine, mib = report.machine, 1024 * 1024
+    say(f"{machine['cores']} cores; load before {machine['load_before']}; {machine['date']}; {report.agents} agents")
+    size = f"{report.lines:,} lines, {report.text_bytes / mib:.0f} MiB; the index {report.index_bytes / mib:.0f} MiB"
+    say(f"{size}, made in {report.build_seconds:.1f} s; ripgrep {report.ripgrep or 'is not installed'}")
+    out = console()
+    measures = [*report.queries.values(), report.all_queries, report.update, report.still]
+    rows = [Row((*_percentiles(m.ours), *_percentiles(m.floor)), Text(m.title)) for m in measures]
+    columns = [Column(title) for title in ("P50", "P95", "RIPGREP P50", "P95")]
+    for line in listing(columns, rows, width=width_of(out), title="MEASURE"):
+        out.print(line)
+    _print_targets(report.targets)
+
+
+def _percentiles(samples: Sequence[float]) -> tuple[str, str]:
+    from app.bench.figures import p95
+
+    return (f"{median(samples):.1f} ms", f"{p95(samples):.1f} ms") if samples else ("–", "–")
+
+
 def _print_messages(report: MessageReport) -> None:
-    from app.bench.messages import p95
+    from app.bench.figures import p95
 
     machine = report.machine
     say(f"{machine['cores']} cores; load before {machine['load_before']}; {machine['date']}; {report.rounds} rounds")

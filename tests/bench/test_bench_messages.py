@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from app.bench.messages import Plan, p95, run_message_bench
+from app.bench.figures import p95
+from app.bench.messages import Plan, run_message_bench
 from app.bench.session import temporary_home
 
 
