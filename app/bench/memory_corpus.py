@@ -14,7 +14,7 @@ FLEET = "bench"
 _WORDS = 30_000
 _LINE_WORDS = 8
 _SECTION_LINES = 20
-_SYLLABLES = ("ba co di fu ge ha ki lo mu ne pa qui ra so ti vu we xa yo zi bre cla dro fle gri ple sta tro").split()
+_SYLLABLES = "ba co di fu ge ha ki lo mu ne pa qui ra so ti vu we xa yo zi bre cla dro fle gri ple sta tro"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,5 +104,5 @@ def _word(text: str) -> tuple[str, ...]:
 def _vocabulary(source: random.Random) -> Sequence[str]:
     found: dict[str, None] = {}
     while len(found) < _WORDS:
-        found["".join(source.choices(_SYLLABLES, k=source.randint(2, 4)))] = None
+        found["".join(source.choices(_SYLLABLES.split(), k=source.randint(2, 4)))] = None
     return list(found)
