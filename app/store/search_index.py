@@ -6,6 +6,7 @@ Whoever searches has it brought up to date first, so it is right whoever changed
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import sqlite3
 import threading
 import time
@@ -141,11 +142,11 @@ class SearchIndex:
         return changed + (self._take_facts(journal) if journal is not None else 0)
 
     def _refresh_file(self, source: Source) -> int:
-        path = str(source.path)
-        query = "SELECT mtime_ns, size, inode, read_ns, id FROM sources WHERE path=? AND fleet=? AND agent=?"
-        known = self._connection.execute(query, (path, source.fleet, source.agent)).fetchone()
+        query = "SELECT mtime_ns, size, inode, read_ns, digest, fleet, agent FROM sources WHERE path=?"
+        known = self._connection.execute(query, (str(source.path),)).fetchone()
+        same_agent = known is not None and known[5:] == (source.fleet, source.agent)
         stamp = _Stamp.of(source.path)
-        if known is not None and stamp == _Stamp(*known[:3]) and known[3] - known[0] > RACY_NS:
+        if same_agent and stamp == _Stamp(*known[:3]) and known[3] - known[0] > RACY_NS:
             return 0
         if known is None and stamp is None:
             return 0
@@ -154,19 +155,16 @@ class SearchIndex:
             data = MemoryPlace(source.path).read() or b""
         except ActionRefused:
             data = b""  # what is no file of text has nothing to be found
+        digest = hashlib.blake2b(data, digest_size=16).digest()
+        if same_agent and known[4] == digest:
+            # Not when another process has taken in another text meanwhile: it is looked at again then.
+            query = "UPDATE sources SET mtime_ns=?, size=?, inode=?, read_ns=? WHERE path=? AND digest=?"
+            self._connection.execute(query, (*_values(stamp), read_ns, str(source.path), digest))
+            return 0
         at = (stamp.mtime_ns if stamp else read_ns) / 1e9
         pieces = pieces_of_file(data, fleet=source.fleet, agent=source.agent, at=at)
         with self._at_once() as connection:
-            values = (source.fleet, source.agent, path, *_values(stamp), read_ns)
-            connection.execute("DELETE FROM sources WHERE path=? AND id<>?", (path, known[4] if known else 0))
-            connection.execute(
-                "INSERT INTO sources (fleet, agent, path, mtime_ns, size, inode, read_ns) VALUES (?, ?, ?, ?, ?, ?, ?)"
-                " ON CONFLICT (path) DO UPDATE SET mtime_ns=excluded.mtime_ns, size=excluded.size,"
-                " inode=excluded.inode, read_ns=excluded.read_ns",
-                values,
-            )
-            number = connection.execute("SELECT id FROM sources WHERE path=?", (path,)).fetchone()[0]
-            connection.execute("DELETE FROM docs WHERE source<>0 AND source NOT IN (SELECT id FROM sources)")
+            number = _set_source(connection, source, (*_values(stamp), read_ns, digest))
             return _replace_pieces(connection, number, pieces)
 
     def _take_facts(self, journal: JournalReader) -> int:
@@ -202,6 +200,22 @@ class SearchIndex:
                 connection.execute("ROLLBACK")
             raise
         connection.execute("COMMIT")
+
+
+def _set_source(connection: sqlite3.Connection, source: Source, seen: tuple[object, ...]) -> int:
+    """Note how the file was seen; its number. What was of another agent in its place goes."""
+    path, owner = str(source.path), (source.fleet, source.agent)
+    other = connection.execute("SELECT id FROM sources WHERE path=? AND (fleet, agent)<>(?, ?)", (path, *owner))
+    for row in other.fetchall():
+        connection.execute("DELETE FROM docs WHERE source=?", row)
+        connection.execute("DELETE FROM sources WHERE id=?", row)
+    number = connection.execute(
+        "INSERT INTO sources (fleet, agent, path, mtime_ns, size, inode, read_ns, digest)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (path) DO UPDATE SET mtime_ns=excluded.mtime_ns,"
+        " size=excluded.size, inode=excluded.inode, read_ns=excluded.read_ns, digest=excluded.digest RETURNING id",
+        (*owner, path, *seen),
+    ).fetchone()[0]
+    return int(number)
 
 
 def _replace_pieces(connection: sqlite3.Connection, source: int, pieces: Sequence[Piece]) -> int:

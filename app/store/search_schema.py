@@ -31,7 +31,8 @@ CREATE TABLE sources (
   mtime_ns INTEGER NOT NULL,
   size INTEGER NOT NULL,
   inode INTEGER NOT NULL,
-  read_ns INTEGER NOT NULL
+  read_ns INTEGER NOT NULL,
+  digest BLOB NOT NULL
 );
 CREATE TABLE docs (
   id INTEGER PRIMARY KEY,
