@@ -28,6 +28,7 @@ from app.store.journal import JournalReader
 from app.store.usage import UsageSample, read_usage
 
 JsonOption = Annotated[bool, typer.Option("--json", help="The result for programs.")]
+RunOption = Annotated[str, typer.Option("--run", metavar="RUN", help="That run instead of the newest.")]
 
 _AGENT = tuple(Column(title, optional) for title, optional in (("AGENT", False), ("STATE", False), ("SINCE", True)))
 _FIGURES = ("CPU", "MEM", "DISK", "TURNS", "UNREAD", "COMMANDS", "TOKENS")
@@ -92,13 +93,14 @@ def messages(
     state: Annotated[MessageState | None, typer.Option(help="Only messages in this state.")] = None,
     thread: Annotated[str, typer.Option(metavar="ID", help="The whole conversation this message is of.")] = "",
     whole: Annotated[str, typer.Option("--id", metavar="ID", help="The same as ID alone.")] = "",
+    run: RunOption = "",
     as_json: JsonOption = False,
 ) -> None:
     """List the messages of the newest run, with what became of each; or show one, or a conversation.
 
     Messages to you count as read once they are shown whole.
     """
-    loaded, board, paths = open_board(project)
+    loaded, board, paths = open_board(project, run)
     if agent and agent != USER:
         loaded.fleet.agent(agent)
     found = [view for view in board.messages.values() if not agent or agent in _ends(view)]
@@ -134,13 +136,17 @@ def _show_messages(found: Iterable[MessageView]) -> None:
 
 
 def interrupts(
+    one: Annotated[str, typer.Argument(metavar="ID", help="Only this one, answered or not.")] = "",
     project: ProjectOption = None,
     everything: Annotated[bool, typer.Option("--all", help="Answered ones too.")] = False,
+    run: RunOption = "",
     as_json: JsonOption = False,
 ) -> None:
     """List what the agents need you for, and how to answer."""
-    loaded, board, _ = open_board(project)
+    loaded, board, _ = open_board(project, run)
     found = list(board.interrupts.values()) if everything else board.open_interrupts
+    if one:
+        found = [board.interrupts[find_id(one, board.interrupts, "interrupt")]]
     if as_json:
         emit_json({"run": board.run, "interrupts": [item.model_dump(mode="json") for item in found]})
         return
@@ -154,10 +160,14 @@ def interrupts(
             out.print(line)
 
 
-def open_board(place: Path | None) -> tuple[Project, Board, Paths]:
-    """The project at ``place`` and the board of its newest run."""
+def open_board(place: Path | None, run: str = "") -> tuple[Project, Board, Paths]:
+    """The project at ``place`` and the board of its newest run, or of ``run``; NotFound for one it never had."""
     project, paths = load_project(project_place(place)), Paths.from_environment()
-    return project, read_board(paths, project.fleet_id), paths
+    board = read_board(paths, project.fleet_id, run)
+    if board.run != run and run:
+        hint = "'skerry search' names the runs"
+        raise NotFound(f"there was no run {plain_line(run)!r} of this project", operation="find", hint=hint)
+    return project, board, paths
 
 
 def find_id(beginning: str, ids: Iterable[str], what: str) -> str:

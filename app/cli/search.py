@@ -158,11 +158,10 @@ def target(hit: Hit, roots: Mapping[str, Path]) -> str:
     if hit.kind == "memory":
         return f"{hit.path}:{hit.line}"
     place = f" -p {shlex.quote(str(roots[hit.fleet]))}" if hit.fleet in roots else ""
-    if hit.kind == "message":
-        return f"skerry messages {shlex.quote(hit.ref)}{place}"
-    if hit.kind == "interrupt":
-        return f"skerry interrupts --all{place}"
-    return f"skerry console {shlex.quote(hit.agent)} --full{place}"
+    where = f"--run {shlex.quote(hit.run)}{place}"
+    if hit.kind in ("message", "interrupt"):
+        return f"skerry {hit.kind}s {shlex.quote(hit.ref)} {where}"
+    return f"skerry console {shlex.quote(hit.agent)} --full --turn {hit.turn} {where}"
 
 
 def _title(hit: Hit) -> Text:
@@ -176,6 +175,7 @@ def _text(hit: Hit) -> Text:
     line = Text()
     for part, found in hit.snippet:
         line.append(plain(part).replace("\n", " "), "bold yellow" if found else "")
+    line.rstrip()
     return line
 
 

@@ -8,13 +8,13 @@ from typing import Annotated
 
 import typer
 
-from app.cli.look import open_board
+from app.cli.look import RunOption, open_board
 from app.cli.output import console, emit_json_line, say, width_of
 from app.cli.place import ProjectOption
 from app.cli.story import NORMAL, WHOLE, story_lines
 from app.config import Paths
 from app.domain.board import Board
-from app.domain.errors import ConfigError
+from app.domain.errors import ConfigError, NotFound
 from app.domain.events import Event, RunStarted, TurnStarted
 from app.store.journal import JournalReader
 
@@ -32,6 +32,8 @@ def show_console(
     agent: Annotated[str, typer.Argument(metavar="AGENT", help="Whose story.")],
     project: ProjectOption = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as facts come in, until Ctrl-C.")] = False,
+    turn: Annotated[int, typer.Option(min=0, metavar="NUMBER", help="Only this turn.")] = 0,
+    run: RunOption = "",
     full: Annotated[bool, typer.Option("--full", help="Whole prompts, commands and outputs.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The facts, one JSON object a line.")] = False,
     serial: Annotated[bool, typer.Option("--serial", help="What the machine says on its serial port instead.")] = False,
@@ -40,14 +42,20 @@ def show_console(
     ] = False,
 ) -> None:
     """Show what an agent was told, said and did in the newest run."""
-    loaded, board, paths = open_board(project)
-    loaded.fleet.agent(agent)
+    loaded, board, paths = open_board(project, run)
+    if agent not in board.agents:  # one that ran once may be gone from agents.yaml
+        loaded.fleet.agent(agent)
     if serial or interactive:
         if full or as_json:
             raise ConfigError("the serial port has no --full or --json", operation="console", hint="leave them out")
         _show_serial(paths, loaded.fleet_id, agent, interactive=interactive, follow=follow)
         return
-    told = _tell_facts(paths, board, agent, _show_json if as_json else _show_story(full), follow=follow)
+    turns = board.agents[agent].turn if agent in board.agents else 0
+    if turn > turns and not follow:
+        raise NotFound(f"{agent} has had {turns} turns in this run", operation="console", hint="name one of them")
+    show = _show_json if as_json else _show_story(full)
+    show = _only_turn(turn, show) if turn else show
+    told = _tell_facts(paths, board, agent, show, run, follow=follow)
     if not told and not as_json:
         say(f"{agent} has not run yet; start the team with: skerry run")
 
@@ -62,15 +70,15 @@ def _show_serial(paths: Paths, fleet: str, agent: str, *, interactive: bool, fol
         show_log(machine, agent, follow=follow)
 
 
-def _tell_facts(paths: Paths, board: Board, agent: str, show: Show, *, follow: bool) -> int:
-    """Show the agent's facts of the newest run; returns how many there were."""
+def _tell_facts(paths: Paths, board: Board, agent: str, show: Show, of: str, *, follow: bool) -> int:
+    """Show the agent's facts of the run ``of``, or the newest and those to come; returns how many there were."""
     reader, run, after, told, caught_up = JournalReader(paths.journal_db), board.run, 0, 0, False
     try:
         while True:
             batch = reader.read(after, limit=10_000)
             for number, event in batch:
                 after = number
-                if caught_up and isinstance(event, RunStarted) and event.fleet == board.fleet:
+                if caught_up and not of and isinstance(event, RunStarted) and event.fleet == board.fleet:
                     run = event.run
                 if (event.fleet, event.run, event.agent) == (board.fleet, run, agent):
                     show(event)
@@ -82,6 +90,20 @@ def _tell_facts(paths: Paths, board: Board, agent: str, show: Show, *, follow: b
                 time.sleep(POLL_SECONDS)
     finally:
         reader.close()
+
+
+def _only_turn(turn: int, show: Show) -> Show:
+    """Shows what happened in one turn, with the facts in between that name none."""
+    current = 0
+
+    def narrow(event: Event) -> None:
+        nonlocal current
+        if isinstance(event, TurnStarted):
+            current = event.turn
+        if getattr(event, "turn", current) == turn:
+            show(event)
+
+    return narrow
 
 
 def _show_json(event: Event) -> None:

@@ -7,13 +7,13 @@ from app.domain.board import Board
 from app.store.journal import JournalReader
 
 
-def read_board(paths: Paths, fleet: str) -> Board:
-    """The board of a fleet's newest run, folded from the journal; no engine is needed."""
+def read_board(paths: Paths, fleet: str, run: str = "") -> Board:
+    """The board of a fleet's newest run, or of ``run``, folded from the journal; no engine is needed."""
     board, reader, after = Board(fleet), JournalReader(paths.journal_db), 0
     try:
         while batch := reader.read(after):
             after = batch[-1][0]
-            board.apply_all(event for _, event in batch)
+            board.apply_all(event for _, event in batch if run in ("", event.run))
     finally:
         reader.close()
     return board

@@ -77,6 +77,8 @@ async def test_an_agent_reaches_its_own_memory_only(paths: Paths, temporal: Clie
             *(("memory_read", {"heading": heading}) for heading in HEADINGS),
             *(("memory_append", {"text": "x", "heading": heading}) for heading in HEADINGS),
             *(("memory_replace", {"text": "y", "heading": heading}) for heading in HEADINGS),
+            ("memory_search", {"query": "secret", "agent": "bob"}),
+            *(("memory_search", {"query": query}) for query in QUERIES),
         ]
         async with door_of(team, "alice") as alice:
             for name, arguments in tricks:
@@ -105,6 +107,56 @@ HEADINGS = (
     "<!-- -->",
     "```",
 )
+
+
+QUERIES = (
+    *HEADINGS,
+    "secret",
+    '"the secret of bob"',
+    "secr*",
+    "ecret",
+    "secret -nothing",
+    "heading:secret",
+    "{heading body scope}:secret",
+    "body : secret OR scope : a*",
+    "secret) OR (rank MATCH 'bm25(1)'",
+    "NEAR(secret bob, 10)",
+    "^secret AND NOT nothing",
+    '" OR docs MATCH "secret',
+    "' UNION SELECT body FROM docs --",
+    "secret'; DELETE FROM docs; --",
+    "*",
+    '"',
+    "-",
+    "kindmemory secret",
+    "x" * 2_000,
+    " ".join(["secret"] * 40),
+)
+
+
+async def test_a_search_finds_what_stands_in_the_own_memory(paths: Paths, temporal: Client) -> None:
+    async with Team(paths, temporal, quiet, replay=False) as team:
+        await rested(team)
+        for agent, words in (
+            ("bob", "Bob's walruses sleep."),
+            ("alice", "The walruses are hungry; see feed_animals()."),
+        ):
+            async with door_of(team, agent) as door:
+                await door.call_tool("memory_append", {"text": words, "heading": "Animals"})
+        async with door_of(team, "alice") as alice:
+            for query in ("walrus", "hung*", '"walruses are hungry"', "feed_animals", "d_anim"):
+                answer = told(await alice.call_tool("memory_search", {"query": query}))
+                assert "The walruses are hungry" in answer, query
+                assert "Animals" in answer and "line 5" in answer, answer
+                assert "Bob" not in answer
+            nothing = told(await alice.call_tool("memory_search", {"query": "sleep"}))
+            assert nothing.startswith("Nothing found")
+            path = memory_path(team, "alice")
+            path.write_text(path.read_text().replace("hungry", "thirsty"))
+            edited = told(await alice.call_tool("memory_search", {"query": "thirsty"}))
+            assert "The walruses are thirsty" in edited
+            (paths.search_db).write_bytes(b"no database" * 1_000)
+            assert told(await alice.call_tool("memory_search", {"query": "thirsty"})) == edited
 
 
 async def test_what_an_agent_notes_is_on_record_with_turn_and_reason(paths: Paths, temporal: Client) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from app.domain.search import Query, parse_terms
+from app.store.search_index import SearchIndex, Source
 from tests.store.memory_desk import MemoryDesk
 
 STEPS = ("drafted", "intended", "swapped", "synced", "kept", "cleaned")
@@ -21,13 +23,16 @@ import os, sys
 from pathlib import Path
 from tests.store.memory_desk import MemoryDesk, USER
 from app.domain.memory import Change
+from app.store.search_index import SearchIndex, Source
 folder, kill_at, what, edit_at = Path(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4]
 seen = []
+index = SearchIndex(folder / "search.db")
 def step(name):
     seen.append(name)
     if name == edit_at and seen.count(name) == 1:
         path = folder / "alice" / "memory.md"
         path.write_text(path.read_text() + "what the user wrote\\n")
+    index.refresh([Source("f", "alice", folder / "alice" / "memory.md")])
     if name == kill_at.split(":")[0] and seen.count(name) == int(kill_at.split(":")[1]):
         os.kill(os.getpid(), 9)
 memory = MemoryDesk(folder).memory(step=step)
@@ -57,9 +62,24 @@ def check_agreement(desk: MemoryDesk) -> None:
     """The newest revision is the file, every content is whole, nothing of the write is left lying about."""
     memory = desk.memory()
     newest = memory.history()[-1]
+    check_index(desk, memory.path)
     assert memory.content(newest.number) == memory.path.read_bytes()
     assert [item.number for item in memory.history()] == list(range(1, newest.number + 1))
     assert [path.name for path in memory.path.parent.iterdir()] == ["memory.md"]
+
+
+def check_index(desk: MemoryDesk, path: Path) -> None:
+    """The index, of which the killed process had a part, finds each line of the file where it is, and no other."""
+    source = Source("f", "alice", path)
+    index = SearchIndex(desk.folder / "search.db")
+    try:
+        assert index.check()
+        lines = path.read_text().splitlines()
+        for words in ("the first note", "the second note", "what the user wrote"):
+            hits = index.search(Query(parse_terms(f'"{words}"')), [source]).hits
+            assert [lines[hit.line - 1] for hit in hits] == [words] * lines.count(words)
+    finally:
+        index.close()
 
 
 @pytest.mark.parametrize("step", STEPS)
