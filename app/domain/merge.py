@@ -76,6 +76,19 @@ def seen_revision(known: Sequence[Lines], theirs: Lines) -> int:
     return min(found + 1, len(known) - 1) if unchanged else found
 
 
+def base_of(known: Sequence[Lines], theirs: Lines, *, displaced: bool) -> Lines:
+    """What ``theirs`` is to be compared with: which lines of it are missing was decided by the person.
+
+    Among ``known`` as in ``seen_revision``. ``displaced``: the second took the first one's place at once. Then a person
+    with the first in the editor and one with the second look alike, and only what both have can have been deleted.
+    """
+    found = seen_revision(known, theirs)
+    if found or not displaced:
+        return known[found]
+    other, there = set(known[1]), set(theirs)
+    return [line for line in known[0] if line in other or line in there]
+
+
 class _Rewritten:
     """Lines that no version has: each may be a line of one, rewritten. Of that which it is most alike."""
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from app.domain.errors import ActionRefused
 from app.domain.memory import MAX_MEMORY_BYTES, MAX_NOTE_BYTES, Change, Dispute, Revision
-from app.domain.merge import merge, seen_revision
+from app.domain.merge import base_of, merge
 from app.domain.notes import (
     Notes,
     append_note,
@@ -184,11 +184,14 @@ class MemoryFile:
     def _bring_in(self, found: Kept, head: Kept, present: bytes | None) -> None:
         """Merge a found text with what the agent wrote that the person cannot have seen."""
         ours, theirs = Notes.parse(head.content), Notes.parse(found.content)
-        known = [Notes.parse(content).lines for content in self._revisions.since_the_users()]
-        base = ours.lines if found.change.action == "remove" else known[seen_revision(known, theirs.lines)]
+        contents, displaced = self._revisions.since_the_users()
+        known = [Notes.parse(content).lines for content in contents]
+        removed = found.change.action == "remove"
+        base = ours.lines if removed else base_of(known, theirs.lines, displaced=displaced)
         merged = merge(base, ours.lines, theirs.lines)
         content = found.content if merged.lines == theirs.lines else theirs.with_lines(merged.lines).dump()
-        if content == found.content == (present or b""):
+        # What was the file last is accepted even if it has been saved again since: that is looked at next.
+        if content == found.content and (found.was_last or content == (present or b"")):
             self._revisions.accept(found.number)
             return
         change = Change("skerry", "merge", why=f"what the agent wrote, and the edit of revision {found.number}")

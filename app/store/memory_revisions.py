@@ -68,11 +68,15 @@ class Ledger:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A revision's number and content; number 0 and nothing before the first."""
+    """A revision's number and content; number 0 and nothing before the first.
+
+    ``was_last``: nothing of ours has been the file since it was found there.
+    """
 
     number: int
     content: bytes
     change: Change
+    was_last: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,18 +132,22 @@ class Revisions:
         with self._ledger.looking() as connection:
             return self._content(connection, number)
 
-    def since_the_users(self) -> list[bytes]:
-        """What the file was since a person last saved it, that text first; not what was only imported."""
+    def since_the_users(self) -> tuple[list[bytes], bool]:
+        """What the file was since a person last saved it, that text first; not what was only imported.
+
+        And whether the second took the first one's place while it was being saved.
+        """
         where = "state='kept' AND origin='' ORDER BY revision DESC LIMIT ?"
         rows = self._rows("revision, author, action, resolves", where, (_MAX_KNOWN,))
         saved = next((i for i, row in enumerate(rows) if row[1:3] in (("user", "edit"), ("user", "remove"))), len(rows))
         numbers = [row[0] for row in reversed(rows[: saved + 1])]
-        if saved < len(rows) and rows[saved][3]:
+        displaced = saved < len(rows) and bool(rows[saved][3])
+        if displaced:
             numbers.insert(1, rows[saved][3])  # has a lower number, but was the file later
         with self._ledger.looking() as connection:
             # Who never saved may have begun with nothing.
             first = [b""] if saved == len(rows) else []
-            return first + [self._content(connection, number) for number in numbers]
+            return first + [self._content(connection, number) for number in numbers], displaced
 
     def recent_headings(self) -> list[str]:
         """Headings the agent wrote under, the newest first, each once."""
@@ -207,11 +215,11 @@ class Revisions:
             return connection.execute(query, (*self._key, *values)).fetchall()
 
     def _one(self, where: str) -> Kept | None:
-        rows = self._rows(_FIELDS, f"{where} LIMIT 1")
+        rows = self._rows(f"resolves, {_FIELDS}", f"{where} LIMIT 1")
         if not rows:
             return None
-        revision = _revision(rows[0])
-        return Kept(revision.number, self.content(revision.number), revision.change)
+        revision = _revision(rows[0][1:])
+        return Kept(revision.number, self.content(revision.number), revision.change, not rows[0][0])
 
     def _content(self, connection: sqlite3.Connection, number: int) -> bytes:
         query = (

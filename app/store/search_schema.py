@@ -51,7 +51,7 @@ CREATE TABLE docs (
 CREATE INDEX docs_of_source ON docs (source, place) WHERE source<>0;
 CREATE TABLE progress (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE VIRTUAL TABLE words USING fts5(
-  heading, body, scope, content='docs', content_rowid='id', prefix='2 3',
+  heading, body, scope, content='docs', content_rowid='id', prefix='2 3 4',
   tokenize='porter unicode61 remove_diacritics 2'
 );
 CREATE VIRTUAL TABLE grams USING fts5(

@@ -6,7 +6,7 @@ import time
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.merge import MARK, matches, merge, seen_revision
+from app.domain.merge import MARK, base_of, matches, merge, seen_revision
 
 LINES = st.lists(st.integers(0, 12).map(lambda number: f"line number {number}"), max_size=12)
 UNIQUE = st.lists(st.integers(0, 30).map(lambda number: f"line number {number}"), max_size=12, unique=True)
@@ -86,3 +86,12 @@ def test_what_a_person_can_have_seen() -> None:
 def test_what_both_made_of_one_line_proves_nothing() -> None:
     known = [["ship it on Monday"], ["ship it on Tuesday"]]
     assert seen_revision(known, ["ship it on Friday"]) == 0
+
+
+def test_only_what_both_have_can_have_been_deleted_when_one_took_the_others_place() -> None:
+    saved, instead = ["the first line", "the user's line"], ["the first line", "ok"]
+    known = [saved, instead, ["the first line", "ok", "the user's line"]]
+    assert base_of(known, ["the first line", "one more"], displaced=True) == ["the first line"]
+    assert base_of(known, ["the first line", "one more"], displaced=False) == saved
+    assert base_of(known, ["one more", "the user's line"], displaced=True) == saved
+    assert base_of([saved, ["the first line", "a note of alice"]], ["a note of alice"], displaced=True)[-1] != saved[-1]

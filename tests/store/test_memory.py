@@ -176,3 +176,40 @@ def test_a_block_that_is_not_closed_is_refused(file: MemoryFile) -> None:
     file.append("Notes", "```\n## Plan\n```")
     file.append("Plan", "a real one")
     assert file.read() == "## Notes\n\n```\n## Plan\n```\n\n## Plan\n\na real one\n"
+
+
+def test_a_save_that_a_write_displaced_is_not_taken_for_deleted_by_the_next_one(desk: MemoryDesk) -> None:
+    """The person saves, our file takes its place at once, the editor loads that and saves it with one more line."""
+    path = desk.memory().path
+    loaded: list[bytes] = []
+
+    def meanwhile(step: str) -> None:
+        if step == "intended" and not loaded:
+            path.write_bytes(path.read_bytes() + b"what the user wrote first\n")
+        if step == "swapped" and not loaded:
+            loaded.append(path.read_bytes())
+
+    desk.memory().append("Notes", "a note of alice")
+    desk.memory(step=meanwhile).append("Notes", "ok")  # so short that nobody can tell who had it in the editor
+    assert b"first" not in loaded[0]
+    assert "what the user wrote first" in desk.memory().read()
+    path.write_bytes(loaded[0] + b"what the user wrote next\n")
+    lines = desk.memory().read().splitlines()
+    assert sorted(lines) == sorted(
+        ["## Notes", "", "a note of alice", "ok", "what the user wrote first", "what the user wrote next"]
+    )
+
+
+def test_what_is_deleted_from_a_save_that_a_write_displaced_is_gone(desk: MemoryDesk) -> None:
+    path, saved = desk.memory().path, b"## Notes\n\na note of alice\nwhat the user wrote first\n"
+
+    def meanwhile(step: str) -> None:
+        if step == "intended" and b"first" not in path.read_bytes():
+            path.write_bytes(saved)
+
+    desk.memory().append("Notes", "a note of alice")
+    desk.memory(step=meanwhile).append("Notes", "ok")
+    path.write_bytes(b"## Notes\n\nwhat the user wrote first\nwhat the user wrote next\n")
+    text = desk.memory().read()
+    assert "a note of alice" not in text
+    assert text.count("ok\n") == text.count("first\n") == text.count("next\n") == 1
