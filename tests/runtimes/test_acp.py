@@ -180,7 +180,7 @@ class _Deaf(Heard):
     async def said(self, said: Said) -> None:
         raise JournalError("the disk is full")
 
-    async def permission(self, asked: PermissionAsked) -> str | None:
+    async def permission(self, asked: PermissionAsked) -> PermissionGiven:
         return None
 
 

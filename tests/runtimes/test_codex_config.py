@@ -25,7 +25,7 @@ def test_config_of_a_real_provider() -> None:
     assert provider["name"] == 'own "one"'
     tools = config["mcp_servers"]["skerry"]
     assert tools["url"] == "http://127.0.0.1:8080/mcp" and tools["required"] and tools["tool_timeout_sec"] == 600
-    assert (config["approval_policy"], config["sandbox_mode"]) == ("never", "danger-full-access")
+    assert (config["approval_policy"], config["sandbox_mode"]) == ("on-request", "danger-full-access")
     assert not any(config["features"].values()) and config["analytics"] == {"enabled": False}
 
 
