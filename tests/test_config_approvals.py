@@ -47,7 +47,7 @@ def test_an_empty_file_opens_nothing(tmp_path: Path, text: str) -> None:
     ("text", "words"),
     [
         ("- bob\n", "approvals.yaml:1:1: expected a mapping"),
-        ("x: 1\n", "approvals.yaml:1:4: x: this key is not known, found 'x'; valid: direct_communication"),
+        ("x: 1\n", "approvals.yaml:1:4: x: this key is not known, found 'x'; valid: direct_communication, commands"),
         ("direct_communication: [bob]\n", "approvals.yaml:1:23: direct_communication: expected a mapping"),
         ("direct_communication:\n  bob: alice\n", "approvals.yaml:2:8: direct_communication.bob: expected a list"),
         ("direct_communication:\n  bob: [1]\n", "approvals.yaml:2:9: direct_communication.bob.0: expected the id"),

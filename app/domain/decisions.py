@@ -17,7 +17,8 @@ from app.domain.shell.wrappers import program
 
 _RANK: Final = {"allow": 0, "ask": 1, "deny": 2}
 _WRITERS: Final = frozenset(
-    "rm rmdir mv cp tee touch truncate dd ln install chmod chown chgrp mkdir patch rsync shred unlink unzip".split()
+    {"rm", "rmdir", "mv", "cp", "tee", "touch", "truncate", "dd", "ln", "install", "chmod", "chown", "chgrp", "mkdir"}
+    | {"patch", "rsync", "shred", "unlink", "unzip"}
 )
 """Programs that change the files they are given. Others are taken for readers; redirections are seen by themselves."""
 _TELLING: Final = frozenset({"PATH", "LD_PRELOAD", "LD_LIBRARY_PATH", "BASH_ENV", "ENV", "IFS"})
@@ -74,7 +75,7 @@ class Judged:
 
 
 def decide(rules: Rules, wish: Wish, always: Sequence[str] = ()) -> Judged:
-    """What the rules say of ``wish``. ``always`` are commands that the user has allowed for always: never over a denial."""
+    """What the rules say of ``wish``. ``always``: commands that the user has allowed; never over a denial."""
     match wish:
         case RunCommand():
             return _decide_command(rules, wish, always)
@@ -93,7 +94,11 @@ def _decide_command(rules: Rules, wish: RunCommand, always: Sequence[str]) -> Ju
     if rules.silent:
         return _of([Decision("allow", "approve: auto", "the rules name no commands and no files", wish.command)])
     script = read_script(wish.command)
-    parts = [part for command, here in _placed(script, wish.folder) for part in _of_simple(rules, script, command, here, always)]
+    parts = [
+        part
+        for command, here in _placed(script, wish.folder)
+        for part in _of_simple(rules, script, command, here, always)
+    ]
     parts += _of_redirections(rules, script, wish.folder)
     parts += [_unclear(rules, why, wish.command) for why in dict.fromkeys(script.unclear)]
     if not parts:
@@ -129,9 +134,7 @@ def _of_simple(
         yield from _of_path(rules, here, word, changes=_changes(name, command), whole=name in _WRITERS)
 
 
-def _of_words(
-    rules: Rules, script: Script, command: Simple, here: str | None, always: Sequence[str]
-) -> Decision:
+def _of_words(rules: Rules, script: Script, command: Simple, here: str | None, always: Sequence[str]) -> Decision:
     """What the rules say of one simple command: denied before asked before allowed."""
     line, perhaps = command.line, None
     for pattern in rules.commands.deny:
@@ -206,7 +209,9 @@ def _by_default(rules: Rules, what: str) -> Decision:
 
 def _perhaps(rules: Rules, rule: str, what: str, pattern: str) -> Decision:
     verdict: Verdict = "deny" if rules.approve == "deny" else "ask"
-    return Decision(verdict, rule, f"{what} could be what this rule denies; only the running shell knows", what, pattern)
+    return Decision(
+        verdict, rule, f"{what} could be what this rule denies; only the running shell knows", what, pattern
+    )
 
 
 def _unclear(rules: Rules, why: str, what: str) -> Decision:

@@ -196,7 +196,9 @@ def _regex(pattern: str, stop: str) -> re.Pattern[str]:
     any_sign = f"[^{re.escape(stop)}]" if stop else "."
     pieces = []
     for sign in _meta(pattern):
-        pieces.append(f"{any_sign}*" if sign is None else any_sign if sign == "?" else re.escape(sign.removeprefix("\\")))
+        pieces.append(
+            f"{any_sign}*" if sign is None else any_sign if sign == "?" else re.escape(sign.removeprefix("\\"))
+        )
     return re.compile("".join(pieces), re.S)
 
 
@@ -235,7 +237,8 @@ def _meet(pattern: tuple[str | None, ...], text: tuple[str, ...]) -> bool:
     reached = {0}
     for sign in (*text, ""):
         stars = set(reached)
-        for at in sorted(reached):
+        for begin in sorted(reached):
+            at = begin
             while at < len(pattern) and pattern[at] is None:
                 at += 1
                 stars.add(at)

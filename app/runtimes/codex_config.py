@@ -56,8 +56,8 @@ def model_of(brief: Brief) -> str | None:
 def config_toml(brief: Brief, *, catalogue: str) -> str:
     """The whole of config.toml. ``catalogue`` is the path of the model catalogue, used in rehearsals only.
 
-    Codex's own sandbox is off: the machine is the wall. It asks before each command, and the rules answer. Retries are many, so that a gateway that is
-    away while the engine restarts is waited for instead of failing the turn.
+    Codex's own sandbox is off: the machine is the wall. It asks before each command, and the rules answer. Retries are
+    many, so that a gateway that is away while the engine restarts is waited for instead of failing the turn.
     """
     model = model_of(brief)
     top: dict[str, str | int | bool] = {
@@ -91,11 +91,11 @@ def config_toml(brief: Brief, *, catalogue: str) -> str:
 def gate(codex: str) -> str:
     """A script that starts ``codex`` so that it asks, although the adapter tells it with each turn not to.
 
-    The adapter has no mode without a sandbox that asks: with ``dangerFullAccess`` comes ``never``. The words are changed on
+    The adapter has no mode without a sandbox that asks: ``dangerFullAccess`` brings ``never``. The words are changed on
     their way; within a string of JSON the quotes stand behind backslashes, so that only the setting itself fits.
     """
     change = f's/"approvalPolicy":"[a-z-]*"/"approvalPolicy":"{ASK}"/g'
-    return f"#!/bin/bash\nexec {shlex.quote(codex)} \"$@\" < <(exec sed -u {shlex.quote(change)})\n"
+    return f'#!/bin/bash\nexec {shlex.quote(codex)} "$@" < <(exec sed -u {shlex.quote(change)})\n'
 
 
 def rehearsal_catalogue() -> str:

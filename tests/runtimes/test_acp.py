@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from app.domain.errors import JournalError, RuntimeFailure, SandboxError
-from app.domain.ports import Brief, PermissionAsked, Said, TurnRequest
+from app.domain.ports import Brief, PermissionAsked, PermissionGiven, Said, TurnRequest
 from app.runtimes.acp import GO_ON, LOST, RESUMED, AcpRuntime
 from tests.runtimes.conftest import Heard
 from tests.runtimes.host import HostSandbox
@@ -181,7 +181,7 @@ class _Deaf(Heard):
         raise JournalError("the disk is full")
 
     async def permission(self, asked: PermissionAsked) -> PermissionGiven:
-        return None
+        return PermissionGiven(None)
 
 
 @pytest.mark.slow

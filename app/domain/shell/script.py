@@ -1,7 +1,7 @@
 """A shell script taken apart into the simple commands it could run, however they are nested.
 
-The grammar is tree-sitter's for bash. What it cannot read, or reads with a mistake in it, is said in ``Script.unclear``;
-so is a command whose program is only known when the shell runs. Nothing is left out in silence.
+The grammar is tree-sitter's for bash. What it cannot read, or reads with a mistake in it, is said in
+``Script.unclear``; so is a command whose program is only known when the shell runs. Nothing is left out in silence.
 """
 
 from __future__ import annotations

@@ -38,7 +38,9 @@ class _Wrapper:
 
 
 _WRAPPERS: Final[Mapping[str, _Wrapper]] = {
-    "sudo": _Wrapper("-u -g -h -p -C -r -t -U -D -R -T --user --group --host --prompt --chdir", plain="-n -E -H -k -S -b"),
+    "sudo": _Wrapper(
+        "-u -g -h -p -C -r -t -U -D -R -T --user --group --host --prompt --chdir", plain="-n -E -H -k -S -b"
+    ),
     "doas": _Wrapper("-u -C", plain="-n"),
     "pkexec": _Wrapper("--user"),
     "nice": _Wrapper("-n --adjustment"),
@@ -50,7 +52,9 @@ _WRAPPERS: Final[Mapping[str, _Wrapper]] = {
     "stdbuf": _Wrapper("-i -o -e --input --output --error"),
     "timeout": _Wrapper("-k -s --kill-after --signal", 1, "--foreground --preserve-status -v"),
     "time": _Wrapper("-f -o --format --output", plain="-p -v -a"),
-    "xargs": _Wrapper("-a -d -E -I -L -n -P -s --max-args --max-procs --delimiter --arg-file", 0, "-0 -r -t -p -x", True),
+    "xargs": _Wrapper(
+        "-a -d -E -I -L -n -P -s --max-args --max-procs --delimiter --arg-file", 0, "-0 -r -t -p -x", True
+    ),
     "parallel": _Wrapper("-j -n -N -a", 0, "-0 -k", True),
     "command": _Wrapper(plain="-p"),
     "builtin": _Wrapper(),
@@ -94,8 +98,8 @@ def inner(command: Simple) -> Inner:
 
 def _wrapped(name: str, wrapper: _Wrapper, words: tuple[str, ...]) -> Inner:
     found = Inner()
-    for rest in _after_options(wrapper, words):
-        rest = rest[wrapper.operands :]
+    for reading in _after_options(wrapper, words):
+        rest = reading[wrapper.operands :]
         if rest:
             found.commands.append((*rest, UNKNOWN) if wrapper.appended else rest)
     if name in ("sudo", "doas") and any(_is_flag(word, "is") for word in words[:2]) and not found.commands:
