@@ -196,7 +196,7 @@ async def test_a_turn_that_ends_takes_its_questions_back(paths: Paths, temporal:
     async with Team(paths, temporal, play, text=PROJECT) as team:
         await team.start()
         question = (await team.until(lambda board: bool(board.open_interrupts))).open_interrupts[0]
-        await team.control.stop(team.fleet, "alice")
+        await team.control.stop_agent(team.fleet, "alice")
         board = await team.until(lambda board: board.agents["alice"].state is AgentStatus.STOPPED)
         assert board.interrupts[question.id].state is InterruptState.WITHDRAWN
         assert team.facts(ev.PermissionDecided) == []

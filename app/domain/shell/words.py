@@ -53,19 +53,14 @@ def word_of(node: Node) -> str:
     """The word that a node stands for."""
     if node.type in ("word", "concatenation") and _BRACES.search(text_of(node)):
         return UNKNOWN
-    word = _unquoted_start(node) + _value(node)
-    return f"{HOME}{word[1:]}" if word == "~" or word.startswith("~/") else word.removeprefix("\\")
+    word = _value(node)
+    at_home = text_of(node).startswith("~") and (word == "~" or word.startswith("~/"))
+    return f"{HOME}{word[1:]}" if at_home else word
 
 
 def shown(word: str) -> str:
     """A word for people."""
     return word.replace(UNKNOWN, "…")
-
-
-def _unquoted_start(node: Node) -> str:
-    """A mark before a word that begins with a quoted or escaped tilde, which is no home then."""
-    source = text_of(node)
-    return "\\" if source[:1] in "'\"\\" and "~" in source[:2] else ""
 
 
 def _value(node: Node) -> str:
