@@ -171,9 +171,10 @@ def test_what_could_not_be_told_is_remembered_as_a_whole() -> None:
 
 
 WRAPS = (
-    "{}", "({})", "{{ {}; }}", "ls; {}", "ls | {}", "true && {}", "{} &", "echo $({})", "echo `{}`", "if x; then {}; fi",
-    "for i in a; do {}; done", "f() {{ {}; }}; f", "! {}", "x=1; {}", "cat <({})", 'echo "$({})"', "while x; do {}; done",
-)  # fmt: skip
+    *("{}", "({})", "{{ {}; }}", "ls; {}", "ls | {}", "true && {}", "{} &", "! {}", "x=1; {}", "f() {{ {}; }}; f"),
+    *("echo $({})", "echo `{}`", "cat <({})", 'echo "$({})"'),
+    *("if x; then {}; fi", "for i in a; do {}; done", "while x; do {}; done", "case x in a) {};; esac"),
+)
 PREFIXES = ("sudo ", "env A=b ", "A=b ", "nice -n 5 ", "timeout 5 ", "nohup ", "command ", "/usr/bin/env ", "time ")
 SHELLS = ("sh -c {}", "bash -lc {}", "eval {}", "su -c {}", "ssh host {}", "env -S {}", "sudo bash -c {}")
 

@@ -19,6 +19,9 @@ MAX_BYTES: Final = 65_536
 MAX_DEPTH: Final = 8
 """How deep commands within commands (``sh -c``, ``eval``) are followed."""
 
+_RESERVED: Final = frozenset(
+    ("if", "then", "else", "elif", "fi", "do", "done", "while", "until", "for", "in", "case", "esac", "select")
+) | frozenset(("function", "{", "}", "!", "[[", "]]"))
 _LAYOUT: Final = frozenset({"\n", "\t", " "})
 _WRITING: Final = (">", ">>", ">|", "&>", "&>>", ">&", "<>")
 
@@ -203,6 +206,9 @@ def _follow(script: Script, depth: int) -> None:
             script.unclear.append(f"which program runs is only known when it does: {command.text[:120]}")
             continue
         found = inner(command)
+        if command.words[0] in _RESERVED:  # the grammar has taken a part of a construct for a command
+            script.unclear.append(f"it is not clear what {command.words[0]!r} begins or ends")
+            found.commands += [command.words[1:]] * bool(command.words[1:])
         script.unclear += found.unclear
         for text in found.scripts:
             script.add(read_script(text, depth + 1))
