@@ -5,14 +5,16 @@ A fact is appended once: its ``id`` says what happened, so that a retry writes t
 
 from __future__ import annotations
 
-from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from app.domain.envelope import Envelope, MessageState
+from app.domain.fact import Fact as Fact
 from app.domain.interrupt import Answer, Interrupt, InterruptState
+from app.domain.rule_facts import PermissionDecided as PermissionDecided
+from app.domain.rule_facts import RulesReread as RulesReread
 
 
 class AgentStatus(StrEnum):
@@ -29,18 +31,6 @@ class AgentStatus(StrEnum):
 
 
 ENDED = frozenset({AgentStatus.COMPLETED, AgentStatus.FAILED, AgentStatus.STOPPED})
-
-
-class Fact(BaseModel):
-    """What all facts share. ``agent`` is empty when the fact is about the fleet or the engine."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    id: str
-    at: datetime
-    fleet: str = ""
-    run: str = ""
-    agent: str = ""
 
 
 class EngineStarted(Fact):
@@ -217,34 +207,6 @@ class ToolEnded(Fact):
     exit_status: int | None = None
     output: str = ""
     dropped: int = 0
-
-
-class PermissionDecided(Fact):
-    """The agent's program asked before it acted, and was answered.
-
-    ``rule`` gave the verdict and stands in ``place``; ``interrupt`` the question that was put to the user for it,
-    ``by`` who answered that.
-    """
-
-    kind: Literal["permission_decided"] = "permission_decided"
-    turn: int
-    call_id: str
-    command: str
-    """The command, or what else was asked for."""
-    verdict: Literal["allow", "deny"]
-    rule: str
-    place: str = ""
-    why: str = ""
-    interrupt: str = ""
-    by: str = ""
-
-
-class RulesReread(Fact):
-    """A file of rules was changed and read again; with a ``problem`` the last good ones stay in force."""
-
-    kind: Literal["rules_reread"] = "rules_reread"
-    file: str
-    problem: str = ""
 
 
 class MessageAccepted(Fact):

@@ -38,6 +38,7 @@ FORMS = {
     "env -S": "env -S 'git push'",
     "sudo": "sudo git push",
     "sudo with options": "sudo -n -u root -- git push",
+    "sudo with an assignment": "sudo A=b git push",
     "doas": "doas -u root git push",
     "nice": "nice -n 5 git push",
     "ionice": "ionice -c 3 git push",

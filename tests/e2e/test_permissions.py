@@ -53,7 +53,7 @@ def test_rules_hold_over_the_death_of_the_engine(alone: TeamOnDisk) -> None:
 def check_what_ran(alone: TeamOnDisk) -> None:
     folder = alone.folder / "agents/dev-agent/sandbox"
     assert (folder / "log.txt").read_text() == "begun\npushed\n", alone.story()
-    assert not (folder / "kept/new.txt").exists()
+    assert not (folder / "kept").exists()
 
 
 def check_decisions(alone: TeamOnDisk, first: Interrupt, second: Interrupt) -> None:

@@ -99,7 +99,7 @@ def inner(command: Simple) -> Inner:
 def _wrapped(name: str, wrapper: _Wrapper, words: tuple[str, ...]) -> Inner:
     found = Inner()
     for reading in _after_options(wrapper, words):
-        rest = reading[wrapper.operands :]
+        rest = _without_assignments(reading[wrapper.operands :])
         if rest:
             found.commands.append((*rest, UNKNOWN) if wrapper.appended else rest)
     if name in ("sudo", "doas") and any(_is_flag(word, "is") for word in words[:2]) and not found.commands:
@@ -109,6 +109,13 @@ def _wrapped(name: str, wrapper: _Wrapper, words: tuple[str, ...]) -> Inner:
     if words and UNKNOWN in words[0] and found.commands:
         found.unclear.append(f"the options of {name} are only known when it runs")
     return found
+
+
+def _without_assignments(words: tuple[str, ...]) -> tuple[str, ...]:
+    """``sudo A=b git`` and ``env A=b git`` run git; other wrappers fail on it, and it does no harm to look further."""
+    while words and "=" in words[0].lstrip("="):
+        words = words[1:]
+    return words
 
 
 def _after_options(wrapper: _Wrapper, words: tuple[str, ...]) -> list[tuple[str, ...]]:
@@ -186,10 +193,7 @@ def _env(command: Simple) -> Inner:
         if not word.startswith("-"):
             break
     for rest in _after_options(wrapper, tuple(word for word in words if word != "-")):
-        kept = rest
-        while kept and "=" in kept[0] and not kept[0].startswith("="):
-            kept = kept[1:]
-        if kept:
+        if kept := _without_assignments(rest):
             found.commands.append(kept)
     return found
 
