@@ -11,10 +11,10 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from app.domain.envelope import Envelope, MessageState
-from app.domain.fact import Fact as Fact
+from app.domain.fact import Fact as Fact  # noqa: PLC0414  # facts are looked for here
 from app.domain.interrupt import Answer, Interrupt, InterruptState
-from app.domain.rule_facts import PermissionDecided as PermissionDecided
-from app.domain.rule_facts import RulesReread as RulesReread
+from app.domain.rule_facts import PermissionDecided as PermissionDecided  # noqa: PLC0414  # facts are looked for here
+from app.domain.rule_facts import RulesReread as RulesReread  # noqa: PLC0414  # facts are looked for here
 
 
 class AgentStatus(StrEnum):
