@@ -92,10 +92,12 @@ def gate(codex: str) -> str:
     """A script that starts ``codex`` so that it asks, although the adapter tells it with each turn not to.
 
     The adapter has no mode without a sandbox that asks: ``dangerFullAccess`` brings ``never``. The words are changed on
-    their way; within a string of JSON the quotes stand behind backslashes, so that only the setting itself fits.
+    their way; within a string of JSON the quotes stand behind backslashes, so that only the setting itself fits. What
+    changes them is nobody's child: it would be taken for a command of Codex's, waited for, and ended when it is old.
     """
     change = f's/"approvalPolicy":"[a-z-]*"/"approvalPolicy":"{ASK}"/g'
-    return f'#!/bin/bash\nexec {shlex.quote(codex)} "$@" < <(exec sed -u {shlex.quote(change)})\n'
+    orphan = f"(sed -u {shlex.quote(change)} <&3 3<&- &)"
+    return f'#!/bin/bash\nexec 3<&0\nexec {shlex.quote(codex)} "$@" < <( {orphan} ) 3<&-\n'
 
 
 def rehearsal_catalogue() -> str:
