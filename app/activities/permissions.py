@@ -58,6 +58,7 @@ class Permissions:
             place = member.rules.place(judged.decision)
         except ConfigError as error:
             judged, place = Judged(Decision("deny", "the rules cannot be read", error.message)), member.spec.rules_file
+        await self._tell_of_mistakes(member)
         if judged.decision.verdict != "ask":
             self._note(member, turn, asked, judged.decision, place)
             return _given(asked, judged.decision, place)
@@ -112,7 +113,29 @@ class Permissions:
         """Put the question to the user; False when that has to be tried again, Temporal being away."""
         self._journal.put_body(steps.interrupt_body_id(interrupt.id), interrupt)
         ref = steps.InterruptRef(id=interrupt.id, kind=interrupt.kind, title=title, permission=True)
-        order = steps.RaiseOrder(action_id=interrupt.id, interrupt=ref)
+        return await self._raised(member, ref)
+
+    async def _tell_of_mistakes(self, member: Member) -> None:
+        """Report to the user, once, that a file of rules has mistakes and does not count."""
+        problem = member.rules.problem
+        name = hashlib.sha256(json.dumps([member.order.run, member.order.agent, problem]).encode()).hexdigest()[:12]
+        if not problem or self._journal.has(f"i-{name}/raised"):
+            return
+        report = Interrupt(
+            id=f"i-{name}",
+            agent=member.order.agent,
+            kind=InterruptKind.PROGRESS_REPORT,
+            title=f"the rules of {member.order.agent} have mistakes: the last good ones stay in force",
+            body=printable(problem),
+            blocking=False,
+            raised_at=datetime.now(UTC),
+        )
+        self._journal.put_body(steps.interrupt_body_id(report.id), report)
+        ref = steps.InterruptRef(id=report.id, kind=report.kind, title=report.title, blocking=False)
+        await self._raised(member, ref)
+
+    async def _raised(self, member: Member, ref: steps.InterruptRef) -> bool:
+        order = steps.RaiseOrder(action_id=ref.id, interrupt=ref)
         try:
             await self._workflow.outcome(member, "raise_interrupt", order)
         except WorkflowUpdateFailedError:
@@ -123,7 +146,7 @@ class Permissions:
                 raise asyncio.CancelledError from None
             return False
         except RPCError as error:
-            log.info("the question %s is asked again: %s", interrupt.id, error.message)
+            log.info("%s is put to the user again: %s", ref.id, error.message)
             return False
         return True
 

@@ -40,6 +40,12 @@ class RulesBook:
     _always: tuple[str, ...] = ()
     _lines: Mapping[tuple[str, str], int] = field(default_factory=dict)
     _seen: dict[Path, _Seen] = field(default_factory=dict)
+    _problems: dict[Path, str] = field(default_factory=dict)
+
+    @property
+    def problem(self) -> str:
+        """What is wrong with the files as they are, in words; empty when they are the rules in force."""
+        return "\n".join(filter(None, self._problems.values()))
 
     def rules(self) -> Rules:
         """The rules in force. Raises ConfigError when there never were good ones."""
@@ -79,7 +85,7 @@ class RulesBook:
             if must:
                 raise
             problem = _words(error)
-        self._seen[file] = seen
+        self._seen[file], self._problems[file] = seen, problem
         if not first or problem:
             self.tell(RulesNews(str(file.relative_to(self.project.root)), problem))
 

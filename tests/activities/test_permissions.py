@@ -150,6 +150,9 @@ async def test_rules_are_read_again_and_broken_ones_change_nothing(paths: Paths,
         await team.start()
         await team.until(lambda board: board.agents["alice"].state is AgentStatus.IDLE)
         told = [(fact.file, fact.problem) for fact in team.facts(ev.RulesReread)]
+        (report,) = [fact.interrupt for fact in team.facts(ev.InterruptRaised)]
+        assert report.title == "the rules of alice have mistakes: the last good ones stay in force"
+        assert "unknown key 'dney'" in report.body
     assert answers == ["yes", "no", "no", "yes"]
     assert [name for name, _ in told] == ["agents/alice/rules.md"] * 3
     assert [bool(problem) for _, problem in told] == [False, True, False]
