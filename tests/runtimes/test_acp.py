@@ -74,6 +74,17 @@ async def test_permissions(runtime: AcpRuntime, sandbox: HostSandbox, heard: Hea
     assert tool < heard.events.index(asked), "what came before the question is heard before it"
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "last"), [("reject_once", "[skerry] refused: rule 1"), ("allow_once", "ask or stop")])
+async def test_a_turn_that_ends_over_a_refusal_goes_on(
+    runtime: AcpRuntime, sandbox: HostSandbox, heard: Heard, kind: str, last: str
+) -> None:
+    heard.choose, heard.told = kind, "rule 1" if kind == "reject_once" else ""
+    outcome = await runtime.run_turn(sandbox, request("ask or stop"), heard)
+    assert (outcome.stop_reason, told(sandbox)[-1]) == ("end_turn", last)
+    assert len(heard.asked) == 1
+
+
 async def test_cancel(runtime: AcpRuntime, sandbox: HostSandbox, heard: Heard) -> None:
     turn = asyncio.create_task(runtime.run_turn(sandbox, request("wait"), heard))
     async with asyncio.timeout(20):
