@@ -54,7 +54,7 @@ class Permissions:
         """The answer to ``asked``; returns when there is one. What is not allowed for sure is refused."""
         wish = wish_of(asked)
         try:
-            judged = member.rules.decide(wish)
+            judged = await asyncio.to_thread(member.rules.decide, wish)  # what is hostile may take a second or two
             place = member.rules.place(judged.decision)
         except ConfigError as error:
             judged, place = Judged(Decision("deny", "the rules cannot be read", error.message)), member.spec.rules_file
@@ -77,7 +77,7 @@ class Permissions:
 
     async def _by_user(self, member: Member, asked: PermissionAsked, judged: Judged, answer: Answer) -> Decision:
         """What the user's answer comes to, under the rules of now: they may deny by now what they asked about."""
-        now = member.rules.decide(wish_of(asked)).decision
+        now = (await asyncio.to_thread(member.rules.decide, wish_of(asked))).decision
         if now.verdict == "deny":
             return now
         rule = judged.decision.rule

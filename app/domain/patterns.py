@@ -16,6 +16,7 @@ from app.domain.shell.words import HOME, UNKNOWN
 from app.domain.shell.wrappers import program
 
 WORKSPACE: Final = "/workspace"
+_LONGEST_PATH: Final = 4096
 _SYSTEM: Final = ("/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin")
 _LONG_FLAGS: Final = {
     "--recursive": "r",
@@ -37,14 +38,14 @@ class Fit(IntEnum):
     YES = 2
 
 
-def fits_text(pattern: str, text: str, *, stop: str = "") -> Fit:
-    """Whether ``pattern`` fits the whole of ``text``; its ``*`` and ``?`` stand for anything but ``stop``.
+def fits_text(pattern: str, text: str) -> Fit:
+    """Whether ``pattern`` fits the whole of ``text``; ``*`` stands for anything, ``?`` for one character.
 
-    A backslash before one of them takes its meaning away.
+    A backslash before one of them takes its meaning away. It takes time in proportion to both, whatever they hold.
     """
-    if _regex(pattern, stop).fullmatch(text):
+    if _meet(_parts(pattern), text, known=True):
         return Fit.YES
-    return Fit.PERHAPS if UNKNOWN in text and _meet(_parts(pattern), tuple(text)) else Fit.NO
+    return Fit.PERHAPS if UNKNOWN in text and _meet(_parts(pattern), text) else Fit.NO
 
 
 def allows(pattern: str, words: Sequence[str]) -> bool:
@@ -73,12 +74,14 @@ def fits_path(pattern: str, path: str) -> Fit:
     A pattern that ends in ``/**`` fits the folder itself, too.
     """
     pattern = absolute(pattern)
+    if len(path) > _LONGEST_PATH:
+        return Fit.NO  # the system takes none that is longer
     if UNKNOWN not in path:
         return Fit.YES if _path_regex(pattern).fullmatch(path) else Fit.NO
     if _path_regex(pattern).fullmatch(path):
         return Fit.YES
     loose = tuple(_meta(pattern.removesuffix("/**")) + ([None] if pattern.endswith("/**") else []))
-    return Fit.PERHAPS if _meet(loose, tuple(path)) else Fit.NO
+    return Fit.PERHAPS if _meet(loose, path) else Fit.NO
 
 
 def holds(path: str, pattern: str) -> bool:
@@ -96,22 +99,20 @@ def absolute(path: str, folder: str = WORKSPACE) -> str:
 
 def _in_order(wanted: Sequence[str], there: Sequence[str]) -> Fit:
     """Word by word; a lone ``*`` takes any number of words."""
-
-    @functools.cache
-    def best(at: int, place: int) -> Fit:
-        if at == len(wanted):
-            return Fit.YES if place == len(there) else Fit.NO
-        if wanted[at] == "*":
-            skip = best(at + 1, place)
-            return max(skip, best(at, place + 1)) if place < len(there) else skip
-        if place == len(there):
-            return Fit.NO
-        if there[place] == UNKNOWN:  # it may be no word, one or several
-            return min(Fit.PERHAPS, max(best(at + 1, place + 1), best(at + 1, place), best(at, place + 1)))
-        here = fits_text(wanted[at], there[place])
-        return min(here, best(at + 1, place + 1)) if here else Fit.NO
-
-    return best(0, 0)
+    end = len(there)
+    below = [Fit.NO] * end + [Fit.YES]  # the row of the patterns behind this one, by place
+    for pattern in reversed(wanted):
+        row = [Fit.NO] * (end + 1)
+        row[end] = below[end] if pattern == "*" else Fit.NO
+        for place in range(end - 1, -1, -1):
+            if pattern == "*":
+                row[place] = max(below[place], row[place + 1])
+            elif there[place] == UNKNOWN:  # it may be no word, one or several
+                row[place] = min(Fit.PERHAPS, max(below[place + 1], below[place], row[place + 1]))
+            elif below[place + 1]:
+                row[place] = min(fits_text(pattern, there[place]), below[place + 1])
+        below = row
+    return below[0]
 
 
 def _any_way(wanted: Sequence[str], there: Sequence[str], folder: str | None) -> Fit:
@@ -128,21 +129,25 @@ def _any_way(wanted: Sequence[str], there: Sequence[str], folder: str | None) ->
 
 
 def _spaced(wanted: Sequence[str], there: Sequence[str], folder: str | None) -> Fit:
-    @functools.cache
-    def best(at: int, place: int) -> Fit:
-        if at == len(wanted):
-            return Fit.YES
+    end = len(there)
+    below = [Fit.YES] * (end + 1)
+    for at in range(len(wanted) - 1, -1, -1):
         if wanted[at] == "*":
-            return best(at + 1, place)
-        if place >= len(there):
-            return Fit.NO
-        here = max(fits_text(wanted[at], there[place]), _same_place(wanted[at], there[place], folder) if at else Fit.NO)
-        found = min(here, best(at + 1, place + 1)) if here else Fit.NO
-        if there[place] == UNKNOWN:
-            found = max(found, min(Fit.PERHAPS, best(at + 1, place)))
-        return max(found, best(at, place + 1)) if at and _is_path(wanted[at]) else found
+            continue
+        row = [Fit.NO] * (end + 1)
+        for place in range(end - 1, -1, -1):
+            if below[place + 1]:
+                row[place] = min(_here(wanted[at], there[place], folder, first=at == 0), below[place + 1])
+            if there[place] == UNKNOWN:
+                row[place] = max(row[place], min(Fit.PERHAPS, below[place]))
+            if at and _is_path(wanted[at]):
+                row[place] = max(row[place], row[place + 1])
+        below = row
+    return below[0]
 
-    return best(0, 0)
+
+def _here(pattern: str, word: str, folder: str | None, *, first: bool) -> Fit:
+    return max(fits_text(pattern, word), Fit.NO if first else _same_place(pattern, word, folder))
 
 
 def _same_place(pattern: str, word: str, folder: str | None) -> Fit:
@@ -192,17 +197,6 @@ def _longs(flags: Sequence[str]) -> set[str]:
 
 
 @functools.lru_cache(maxsize=2000)
-def _regex(pattern: str, stop: str) -> re.Pattern[str]:
-    any_sign = f"[^{re.escape(stop)}]" if stop else "."
-    pieces = []
-    for sign in _meta(pattern):
-        pieces.append(
-            f"{any_sign}*" if sign is None else any_sign if sign == "?" else re.escape(sign.removeprefix("\\"))
-        )
-    return re.compile("".join(pieces), re.S)
-
-
-@functools.lru_cache(maxsize=2000)
 def _path_regex(pattern: str) -> re.Pattern[str]:
     text = ""
     for piece in re.split(r"(/\*\*/|/\*\*$|\*\*|\*|\?)", pattern):
@@ -232,10 +226,12 @@ def _parts(pattern: str) -> tuple[str | None, ...]:
     return tuple(_meta(pattern))
 
 
-def _meet(pattern: tuple[str | None, ...], text: tuple[str, ...]) -> bool:
-    """Whether some text fits both: ``UNKNOWN`` and None stand for anything."""
+def _meet(pattern: tuple[str | None, ...], text: str, *, known: bool = False) -> bool:
+    """Whether some text fits both: None stands for anything, and ``UNKNOWN`` does unless it is taken as ``known``."""
     reached = {0}
     for sign in (*text, ""):
+        if not reached:
+            return False
         stars = set(reached)
         for begin in sorted(reached):
             at = begin
@@ -244,8 +240,8 @@ def _meet(pattern: tuple[str | None, ...], text: tuple[str, ...]) -> bool:
                 stars.add(at)
         if not sign:
             return len(pattern) in stars
-        if sign == UNKNOWN:
-            reached = set(range(min(stars), len(pattern) + 1)) if stars else set()
+        if sign == UNKNOWN and not known:
+            reached = set(range(min(stars), len(pattern) + 1))
             continue
         reached = {at for at in stars if at < len(pattern) and pattern[at] is None}
         reached |= {at + 1 for at in stars if at < len(pattern) and _one(pattern[at], sign)}

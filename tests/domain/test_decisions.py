@@ -219,6 +219,22 @@ def test_what_is_remembered_fits_itself_and_no_other(words: list[str]) -> None:
     assert verdict(shlex.join(["program", *words, "more"]), rules, (entry,)).startswith("ask")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "(" * 30_000,
+        "$(" * 1000 + ")" * 1000,
+        "x " * 30_000,
+        "rm -rf " + "$X " * 3000,
+        "rm " + "a*" * 3000,
+        "a" * 60_000,
+    ],
+)
+def test_hostile_text_gets_a_verdict(text: str) -> None:
+    many_stars = Rules.model_validate({"commands": {"deny": ["*a*a*a*a*b", "x *a* *b* *c* d"]}})
+    assert decide(many_stars, RunCommand(text)).decision.verdict in ("allow", "ask")
+
+
 @given(st.text(st.sampled_from("rmgitpus curl-/*$'\"\\()|&;<>`\n\t{}=~.")))
 def test_any_text_gets_a_verdict(text: str) -> None:
     judged = decide(RULES, RunCommand(text))

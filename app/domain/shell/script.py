@@ -16,6 +16,7 @@ from tree_sitter import Language, Node, Parser
 from app.domain.shell.words import UNKNOWN, WORDS, shown, text_of, word_of
 
 MAX_BYTES: Final = 65_536
+MAX_WORDS: Final = 1000
 MAX_DEPTH: Final = 8
 """How deep commands within commands (``sh -c``, ``eval``) are followed."""
 
@@ -70,7 +71,7 @@ def read_script(text: str, depth: int = 0) -> Script:
     if trouble:
         script.unclear.append(trouble)
         return script
-    tree = _parser().parse(text.encode())
+    tree = Parser(_language()).parse(text.encode())
     if tree.root_node.has_error:
         script.unclear.append("it is no shell command that can be read with certainty")
     for node in _nodes(tree.root_node):
@@ -80,8 +81,8 @@ def read_script(text: str, depth: int = 0) -> Script:
 
 
 @functools.cache
-def _parser() -> Parser:
-    return Parser(Language(tree_sitter_bash.language()))
+def _language() -> Language:
+    return Language(tree_sitter_bash.language())
 
 
 def _trouble(text: str, depth: int) -> str:
@@ -141,8 +142,10 @@ def _take_command(node: Node, script: Script) -> None:
             words.append(word_of(child))
         elif child.is_named and child.type not in ("variable_assignment", "herestring_redirect", "file_redirect"):
             words.append(UNKNOWN)
+    if len(words) > MAX_WORDS:
+        script.unclear.append(f"a command of more than {MAX_WORDS} words")
     if words:
-        script.commands.append(Simple(tuple(words), text_of(node), _given(node)))
+        script.commands.append(Simple(tuple(words[:MAX_WORDS]), text_of(node), _given(node)))
 
 
 def _given(command: Node) -> str | None:
