@@ -23,6 +23,8 @@ from app.activities.mail_room import MailRoom
 from app.activities.member import Member
 from app.activities.note_book import memory_digest
 from app.activities.observer import TurnRecorder
+from app.activities.own_workflow import OwnWorkflow
+from app.activities.permissions import Permissions
 from app.activities.playing import Playing, is_given_up
 from app.config.approvals import open_channel
 from app.domain import events as ev
@@ -184,7 +186,10 @@ class AgentSteps:
     async def _play(self, member: Member, sandbox: Sandbox, turn: steps.TurnOrder) -> Playing:
         attempt = activity.info().attempt
         request = await self._begin(member, turn, attempt)
-        recorder = TurnRecorder(self._journal, turn, attempt=attempt, output_limit=int(member.spec.limits.output))
+        permissions = Permissions(self._mail, OwnWorkflow(activity.client()))
+        permit = partial(permissions.permit, member, turn.turn)
+        limit = int(member.spec.limits.output)
+        recorder = TurnRecorder(self._journal, turn, attempt=attempt, output_limit=limit, permit=permit)
         began = time.monotonic()
         member.ending = False
         task = asyncio.create_task(member.runtime.run_turn(sandbox, request, recorder))

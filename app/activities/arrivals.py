@@ -92,7 +92,7 @@ class Arrivals:
 
     @contextlib.contextmanager
     def watch(self, *topics: str) -> Iterator[Watch]:
-        """News of ``topics``: message ids, ``reply_topic``, ``inbox_topic`` and ``turn_topic``."""
+        """News of ``topics``: ids of messages and interrupts, ``reply_topic``, ``inbox_topic`` and ``turn_topic``."""
         watch = Watch()
         with self._lock:
             for topic in topics:
@@ -115,6 +115,8 @@ def _topics(event: Event) -> tuple[str, ...]:
             return event.message_id, inbox_topic(event.fleet, event.agent)
         case ev.MessageMoved():
             return (event.message_id,)
+        case ev.InterruptSettled():
+            return (event.interrupt_id,)
         case ev.AgentMoved() | ev.TurnEnded():
             return (turn_topic(event.fleet, event.agent),)
         case _:

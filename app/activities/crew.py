@@ -21,6 +21,7 @@ from app.activities.member import Member, Roster, machine_name, member_key
 from app.activities.terminals import open_terminal
 from app.activities.workspaces import Workspaces
 from app.config import Paths, load_project, load_rules, prepare_project
+from app.config.rules_book import RulesBook, RulesNews
 from app.domain import events as ev
 from app.domain import prompts
 from app.domain.errors import SandboxError, SandboxLost, SkerryError
@@ -188,7 +189,9 @@ class Crew:
             lock = self._paths.memory_lock(order.fleet, order.agent)
             place = project.memory_file(spec)
             memory = MemoryFile(place, self._ledger, fleet=order.fleet, agent=order.agent, lock=lock)
-            member = Member(order, project, spec, self._make_runtime(spec.type), memory, reloaded=self._reloaded(order))
+            rules = RulesBook(project, spec, partial(self._note_rules, order))
+            runtime = self._make_runtime(spec.type)
+            member = Member(order, project, spec, runtime, memory, rules, reloaded=self._reloaded(order))
             member.limits = LimitLog(lambda notice, count: self._note_limit(order, notice, count))
             self._members[key] = member
         return member
@@ -291,6 +294,9 @@ class Crew:
         named = _fact(order, f"limit/{notice.limit}")
         detail = printable(first_line(notice.detail, 400))
         self._journal.append(ev.LimitReached(**named, limit=notice.limit, detail=detail, count=count))
+
+    def _note_rules(self, order: AgentOrder, news: RulesNews) -> None:
+        self._journal.append(ev.RulesReread(**_fact(order, f"rules/{news.file}"), file=news.file, problem=news.problem))
 
     def _is_paused(self, order: AgentOrder) -> bool:
         moved = self._journal.last("agent_moved", fleet=order.fleet, run=order.run, agent=order.agent)

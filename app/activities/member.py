@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from app.activities.limit_log import LimitLog
 from app.activities.playing import Playing
 from app.config import Project
+from app.config.rules_book import RulesBook
 from app.domain.fleet import AgentSpec
 from app.domain.ports import AgentRuntime, Sandbox
 from app.store.memory import MemoryFile
@@ -25,6 +26,7 @@ class Member:
     spec: AgentSpec
     runtime: AgentRuntime
     memory: MemoryFile
+    rules: RulesBook
     sandbox: Sandbox | None = None
     turn: int = 0
     playing: Playing | None = None

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import TypeVar
 
 from app.domain import events as ev
 from app.domain.envelope import MessageState
-from app.domain.ports import PermissionAsked, Said, ToolActivity
+from app.domain.ports import PermissionAsked, PermissionGiven, Said, ToolActivity
 from app.domain.text import printable
 from app.store.journal import Journal
 from app.workflows.steps import TurnOrder
@@ -17,17 +18,19 @@ FLUSH_SECONDS = 0.5
 FLUSH_CHARACTERS = 2000
 
 F = TypeVar("F", bound=ev.Fact)
+Permit = Callable[[PermissionAsked], Awaitable[PermissionGiven]]
 
 
 class TurnRecorder:
     """Hears one turn (one try of it) and appends its facts; words are joined until something else happens."""
 
-    def __init__(self, journal: Journal, turn: TurnOrder, *, attempt: int, output_limit: int) -> None:
+    def __init__(self, journal: Journal, turn: TurnOrder, *, attempt: int, output_limit: int, permit: Permit) -> None:
         self._journal = journal
         self._turn = turn
         self._prefix = f"{turn.order.run}/{turn.order.agent}/t{turn.turn}"
         self._attempt = attempt
         self._limit = output_limit
+        self._permit = permit
         self._count = 0
         self._words: list[str] = []
         self._thought = False
@@ -74,14 +77,14 @@ class TurnRecorder:
         if session:
             self._append(ev.SessionOpened, f"session/{session}", session=session)
 
-    async def permission(self, asked: PermissionAsked) -> str | None:
-        """The machine is the wall: what the program asks is allowed once, and on record."""
+    async def permission(self, asked: PermissionAsked) -> PermissionGiven:
+        """Ask the rules, and the user where they say so."""
         self._heard()
         self.flush()
-        chosen = next((option for option, _, kind in asked.options if kind == "allow_once"), None)
-        words = f"permission for {asked.command or asked.title}: {'allowed once' if chosen else 'no way to allow'}"
-        self._append(ev.AgentSaid, f"permission/{asked.call_id}", turn=self._turn.turn, text=words, thought=True)
-        return chosen
+        try:
+            return await self._permit(asked)
+        finally:
+            self._heard()
 
     def flush(self) -> None:
         """Put the words so far on record."""

@@ -5,11 +5,9 @@ from __future__ import annotations
 import contextlib
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from app.activities.member import Member
-from app.config import Project, load_rules
 from app.domain.envelope import USER, Envelope, MessageState
 from app.domain.rules import MessageRules
 from app.store.postbox import MessageRow, Postbox, Wait
@@ -25,12 +23,6 @@ _PASSING = tuple(f"{word}: " for word in (_FULL, _RATE, _CIRCLE))
 Key = tuple[str, str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
-    project: Project
-    rules: MessageRules
-
-
 class Obstacles:
     """Counts exactly, even while several messages are on their way at once: those are reserved here in memory."""
 
@@ -38,18 +30,12 @@ class Obstacles:
         self._postbox = postbox
         self._coming: defaultdict[Key, set[str]] = defaultdict(set)
         self._going: defaultdict[Key, set[str]] = defaultdict(set)
-        self._rules: dict[tuple[str, str], _Known] = {}
         self._at_most: dict[Key, int] = {}
         """How many messages an agent can have sent within the window: those counted last, and each try since."""
 
     def rules(self, member: Member) -> MessageRules:
-        """What the agent's rules.md says of messages, read once for a member. Raises ConfigError."""
-        key = (member.order.fleet, member.order.agent)
-        known = self._rules.get(key)
-        if known is None or known.project is not member.project:
-            known = _Known(member.project, load_rules(member.project, member.spec)[0].messages)
-            self._rules[key] = known
-        return known.rules
+        """What the agent's rules.md says of messages now. Raises ConfigError."""
+        return member.rules.rules().messages
 
     @contextlib.contextmanager
     def checked(self, member: Member, envelope: Envelope, wait: Wait | None, now: datetime) -> Iterator[str]:

@@ -23,6 +23,7 @@ from app.cli import (
     look,
     memory,
     project,
+    rules,
     run,
     search,
     setup_check,
@@ -50,6 +51,7 @@ def build() -> typer.Typer:
     app.callback(invoke_without_command=True)(_global_options)
     app.command()(version)
     project.register(app)
+    rules.register(app)
     images.register(app)
     run.register(app)
     look.register(app)

@@ -19,6 +19,7 @@ ENGINE = 3
 MACHINE = 4
 EXPIRED = 5
 TIMED_OUT = 6
+ASKED = 7
 INTERNAL = 70
 INTERRUPTED = 130
 
@@ -32,6 +33,7 @@ Exit status:
   4  this machine lacks something: a package, a right, space, an image, a key
   5  nobody read the message in time: it is withdrawn
   6  the time for waiting is over; the message was sent, a reply still comes
+  7  the rules ask the user about this command
  70  a mistake of Skerry's own
 130  interrupted"""
 

@@ -253,6 +253,22 @@ def _reseeded(event: ev.RunReseeded, depth: Depth) -> Text:
 
 
 @_tell.register
+def _permission(event: ev.PermissionDecided, depth: Depth) -> Text | None:
+    what = plain_line(event.command, 200)
+    if event.verdict == "deny":
+        return Text(f"not run: {what}: {plain_line(event.why, 200)} ({plain_line(event.rule)})", "yellow")
+    return Text(f"allowed by {plain_line(event.by, 40)}: {what}", "dim") if event.interrupt else None
+
+
+@_tell.register
+def _rules_reread(event: ev.RulesReread, depth: Depth) -> Text:
+    if event.problem:
+        words = f"{plain_line(event.file)} has mistakes, the last good rules stay in force: {plain(event.problem)}"
+        return Text(words, "bold yellow")
+    return Text(f"{plain_line(event.file)} was read again", "dim")
+
+
+@_tell.register
 def _tool_refused(event: ev.ToolRefused, depth: Depth) -> Text:
     return Text(f"{plain_line(event.tool, 60)} refused: {plain_line(event.reason, 400)}", "dim yellow")
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,20 @@ from app.domain.topology import Loc
 
 FILE_NAME = "approvals.yaml"
 _KEY = "direct_communication"
+_COMMANDS = "commands"
 _HEADER = """\
 # What you have allowed for always, in answer to your agents. Skerry adds to this file; you may edit it.
 #
 # direct_communication: whom an agent may write to besides those that agents.yaml lists for it. Take a line out and
 # that agent asks you again. It counts from the next start of the team, or from 'skerry reload'.
+#
+# commands: what an agent may run without asking, whatever its rules.md asks about; never what it denies. '*' stands for
+# anything, '\\*' for a star. A change counts from the agent's next command.
 """
 Channels = Mapping[str, tuple[str, ...]]
 """Recipients by sender."""
+Commands = Mapping[str, tuple[str, ...]]
+"""Commands by agent."""
 
 
 def load_approvals(root: Path) -> Channels:
@@ -32,6 +39,15 @@ def load_approvals(root: Path) -> Channels:
 
     Raises ProjectInvalid with every mistake and its line, or ConfigError when the file cannot be read.
     """
+    return _part(root, _KEY)
+
+
+def load_commands(root: Path) -> Commands:
+    """The commands that the file in ``root`` allows; none without a file. Raises as ``load_approvals`` does."""
+    return _part(root, _COMMANDS)
+
+
+def _part(root: Path, key: str) -> Mapping[str, tuple[str, ...]]:
     file = root / FILE_NAME
     try:
         marked = parse(file.read_bytes(), file)
@@ -42,8 +58,8 @@ def load_approvals(root: Path) -> Channels:
     complaints = list(_complaints(marked, file))
     if complaints:
         raise ProjectInvalid(complaints)
-    channels = (marked.data or {}).get(_KEY) or {}
-    return {sender: tuple(recipients) for sender, recipients in channels.items()}
+    found = (marked.data or {}).get(key) or {}
+    return {name: tuple(items) for name, items in found.items()}
 
 
 def with_approvals(fleet: Fleet, root: Path) -> Fleet:
@@ -69,14 +85,33 @@ def open_channel(root: Path, sender: str, recipient: str) -> bool:
     if recipient in channels.get(sender, ()):
         return False
     channels.setdefault(sender, []).append(recipient)
-    lines = [f"  {name}: [{', '.join(recipients)}]" for name, recipients in sorted(channels.items())]
+    _write(root, channels, load_commands(root))
+    return True
+
+
+def allow_commands(root: Path, agent: str, commands: Sequence[str]) -> bool:
+    """Let ``agent`` run these commands from now on; false when the file says so already. Raises as ``open_channel``."""
+    known = {name: list(items) for name, items in load_commands(root).items()}
+    new = [item for item in commands if item not in known.get(agent, ())]
+    if not new:
+        return False
+    known.setdefault(agent, []).extend(new)
+    _write(root, load_approvals(root), known)
+    return True
+
+
+def _write(root: Path, channels: Mapping[str, Sequence[str]], commands: Mapping[str, Sequence[str]]) -> None:
+    lines = [f"{_KEY}:"] * bool(channels)
+    lines += [f"  {name}: [{', '.join(recipients)}]" for name, recipients in sorted(channels.items())]
+    lines += [f"{_COMMANDS}:"] * bool(commands)
+    for name, items in sorted(commands.items()):  # a string of JSON is one of YAML, too
+        lines += [f"  {name}:", *(f"    - {json.dumps(item, ensure_ascii=False)}" for item in items)]
     try:
-        _replace(root / FILE_NAME, "\n".join([_HEADER, f"{_KEY}:", *lines, ""]))
+        _replace(root / FILE_NAME, "\n".join([_HEADER, *lines, ""]))
     except OSError as error:
         raise ConfigError(
             f"cannot write {root / FILE_NAME}: {error.strerror}", operation="keep the approval", hint="make it writable"
         ) from error
-    return True
 
 
 def _complaints(marked: Marked, file: Path) -> Iterator[Complaint]:
@@ -87,22 +122,24 @@ def _complaints(marked: Marked, file: Path) -> Iterator[Complaint]:
         yield _complaint(marked, file, (), "expected a mapping (lines of 'key: value')", data)
         return
     for key, value in data.items():
-        if key != _KEY:
-            yield _complaint(marked, file, (key,), "this key is not known", key, f"valid: {_KEY}")
+        if key not in (_KEY, _COMMANDS):
+            yield _complaint(marked, file, (key,), "this key is not known", key, f"valid: {_KEY}, {_COMMANDS}")
         elif value is not None and not isinstance(value, dict):
-            yield _complaint(marked, file, (key,), "expected a mapping of agents to lists of agents", value)
+            words = f"expected a mapping of agents to lists of {'agents' if key == _KEY else 'commands'}"
+            yield _complaint(marked, file, (key,), words, value)
         else:
-            yield from _wrong_lists(marked, file, value or {})
+            yield from _wrong_lists(marked, file, key, value or {})
 
 
-def _wrong_lists(marked: Marked, file: Path, channels: Mapping[str, Any]) -> Iterator[Complaint]:
-    for sender, recipients in channels.items():
-        if not isinstance(recipients, list):
-            yield _complaint(marked, file, (_KEY, sender), "expected a list such as [bob, carol]", recipients)
+def _wrong_lists(marked: Marked, file: Path, key: str, lists: Mapping[str, Any]) -> Iterator[Complaint]:
+    example, item = ("[bob, carol]", "the id of an agent") if key == _KEY else ('["git push"]', "a command")
+    for agent, items in lists.items():
+        if not isinstance(items, list):
+            yield _complaint(marked, file, (key, agent), f"expected a list such as {example}", items)
             continue
-        for place, name in enumerate(recipients):
+        for place, name in enumerate(items):
             if not isinstance(name, str):
-                yield _complaint(marked, file, (_KEY, sender, place), "expected the id of an agent", name)
+                yield _complaint(marked, file, (key, agent, place), f"expected {item}", name)
 
 
 def _complaint(marked: Marked, file: Path, loc: Loc, message: str, found: object, advice: str = "") -> Complaint:

@@ -81,6 +81,22 @@ def validate_rules(raw: bytes, file: Path) -> tuple[Rules, str]:
     raise ProjectInvalid([_from_detail(detail, marked, file, Rules) for detail in details])
 
 
+def rule_lines(raw: bytes, file: Path) -> Mapping[tuple[str, str], int]:
+    """The lines of a good rules.md in which patterns stand, by (``commands.deny``, pattern)."""
+    front_matter, _, line = split_rules(decode(raw, file))
+    marked = parse(("\n" * (line - 1) + front_matter).encode(), file)
+    found: dict[tuple[str, str], int] = {}
+    for loc, mark in marked.values.items():
+        match loc:
+            case (str(part), str(kind), int(place)):
+                found[f"{part}.{kind}", str(marked.data[part][kind][place])] = mark.line
+            case ("approve",):
+                found["approve", ""] = mark.line
+            case _:
+                pass
+    return found
+
+
 def _echo(detail: ErrorDetails, marked: Marked) -> bool:
     """Whether a detail only repeats another one."""
     match detail["loc"]:

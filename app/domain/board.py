@@ -301,6 +301,14 @@ def _channel(event: ev.ChannelOpened, board: Board) -> None:
 
 
 @_fold.register
+def _permission(event: ev.PermissionDecided, board: Board) -> None:
+    if event.verdict == "deny":
+        view = board.agent(event.agent)
+        view.tools_refused += 1
+        view.last_refusal = f"{first_line(event.command)}: {event.why}"
+
+
+@_fold.register
 def _tool_refused(event: ev.ToolRefused, board: Board) -> None:
     view = board.agent(event.agent)
     view.tools_refused += 1

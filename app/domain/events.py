@@ -5,14 +5,16 @@ A fact is appended once: its ``id`` says what happened, so that a retry writes t
 
 from __future__ import annotations
 
-from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from app.domain.envelope import Envelope, MessageState
+from app.domain.fact import Fact as Fact  # noqa: PLC0414  # facts are looked for here
 from app.domain.interrupt import Answer, Interrupt, InterruptState
+from app.domain.rule_facts import PermissionDecided as PermissionDecided  # noqa: PLC0414  # facts are looked for here
+from app.domain.rule_facts import RulesReread as RulesReread  # noqa: PLC0414  # facts are looked for here
 
 
 class AgentStatus(StrEnum):
@@ -29,18 +31,6 @@ class AgentStatus(StrEnum):
 
 
 ENDED = frozenset({AgentStatus.COMPLETED, AgentStatus.FAILED, AgentStatus.STOPPED})
-
-
-class Fact(BaseModel):
-    """What all facts share. ``agent`` is empty when the fact is about the fleet or the engine."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    id: str
-    at: datetime
-    fleet: str = ""
-    run: str = ""
-    agent: str = ""
 
 
 class EngineStarted(Fact):
@@ -348,6 +338,8 @@ Event = Annotated[
     | ToolStarted
     | ToolOutput
     | ToolEnded
+    | PermissionDecided
+    | RulesReread
     | MessageAccepted
     | MessageMoved
     | ToolRefused

@@ -61,6 +61,8 @@ class Interrupt(BaseModel):
     """Whether the agent waits for the answer."""
     message_id: str | None = None
     """The held message an approval decides about."""
+    permission: bool = False
+    """Whether a program waits for the answer in the middle of its turn; the agent is not told of it in a prompt."""
     raised_at: datetime
     state: InterruptState = InterruptState.OPEN
     answer: Answer | None = None

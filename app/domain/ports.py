@@ -246,6 +246,20 @@ class PermissionAsked:
     command: str
     options: Sequence[tuple[str, str, str]]
     """(option id, name, kind) with kind allow_once, allow_always, reject_once or reject_always."""
+    folder: str = ""
+    """Where the command would run; empty when the program does not say."""
+    kind: str = ""
+    """In ACP's words: execute, edit, delete, move, fetch, …"""
+    paths: tuple[str, ...] = ()
+    """Files it would change, as far as the program says."""
+
+
+@dataclass(frozen=True, slots=True)
+class PermissionGiven:
+    """The chosen option's id, None to cancel; ``told`` is said to the agent when its turn ends over a refusal."""
+
+    option: str | None
+    told: str = ""
 
 
 class TurnObserver(Protocol):
@@ -258,8 +272,8 @@ class TurnObserver(Protocol):
     async def session_opened(self, session: str) -> None:
         """The session exists in the machine: from here on a resumed turn can load it."""
 
-    async def permission(self, asked: PermissionAsked) -> str | None:
-        """The chosen option id, or None to cancel."""
+    async def permission(self, asked: PermissionAsked) -> PermissionGiven:
+        """What is answered; returns when that is decided, which may take a person days."""
 
 
 class AgentRuntime(Protocol):

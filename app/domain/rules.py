@@ -7,7 +7,7 @@ from typing import Annotated, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field
 
 Verdict = Literal["allow", "ask", "deny"]
-Pattern = Annotated[str, Field(min_length=1, max_length=500)]
+Pattern = Annotated[str, Field(min_length=1, max_length=500, pattern=r"\S")]
 _FENCE = "---"
 
 
@@ -44,6 +44,11 @@ class Rules(_Part):
     files: FileRules = FileRules()
     messages: MessageRules = MessageRules()
     approve: Literal["auto", "ask", "deny"] = "auto"
+
+    @property
+    def silent(self) -> bool:
+        """Whether they say nothing about commands and files: then there is nothing to look at."""
+        return self.approve == "auto" and self.commands == CommandRules() and self.files == FileRules()
 
 
 class RulesText(NamedTuple):

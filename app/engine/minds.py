@@ -197,7 +197,12 @@ class Minds:
         for item in past.open():
             message = refs.get(item.message_id or "")
             state.open[item.id] = InterruptRef(
-                id=item.id, kind=item.kind, title=item.title, blocking=item.blocking, message=message
+                id=item.id,
+                kind=item.kind,
+                title=item.title,
+                blocking=item.blocking,
+                message=message,
+                permission=item.permission,
             )
 
     def _take_up(self, state: AgentState, order: AgentOrder, past: Past) -> None:
@@ -235,7 +240,7 @@ def _interrupt_of(name: str) -> str:
 def _is_for_agent(asked: Interrupt, settled: ev.InterruptSettled) -> bool:
     """A report needs no answer, a cancel ended it, and of a message the agent hears only when it was refused."""
     answer = settled.answer
-    if answer is None or asked.kind is InterruptKind.PROGRESS_REPORT or answer.action == "cancel":
+    if answer is None or asked.kind is InterruptKind.PROGRESS_REPORT or answer.action == "cancel" or asked.permission:
         return False
     if asked.message_id is None:
         return True

@@ -31,7 +31,9 @@ _COMPACTION = re.compile(
 )
 _EXIT = re.compile(r"^(?:Process exited with code|Exit code:) (-?\d+)", re.M)
 _RUNNING = re.compile(r"^Process running with session ID (\d+)", re.M)
-_CUT = re.compile(r"\s*(aborted\b|tool call error: (failed to|error sending|.*[Tt]ransport))")
+_CUT = re.compile(
+    r"\s*(?:Wall time: [0-9.]+ seconds\s+)?(aborted\b|tool call error: (failed to|error sending|.*[Tt]ransport))"
+)
 
 
 @dataclass(frozen=True, slots=True)

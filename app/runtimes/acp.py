@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar, Final
 
 from acp.schema import HttpMcpServer, PromptResponse
@@ -21,6 +22,8 @@ GO_ON: Final = (
     f"{RESUMED} the host was restarted in the middle of your turn. What stands above is done. A command or a tool call"
     " that shows as aborted may or may not have had its effect: look before you do it again. Go on with your turn."
 )
+REFUSED: Final = "[skerry] refused: "
+"""How the prompt begins that says what of a turn was refused, and why."""
 LOST: Final = (
     "[skerry] your conversation so far could not be loaded; you begin a new one. Your workspace and your memory are as"
     " you left them.\n\n"
@@ -134,12 +137,20 @@ class AcpRuntime:
         prompting = asyncio.create_task(program.prompt(session, prompt))
         listening = asyncio.create_task(ear.failed())
         try:
-            await asyncio.wait({prompting, listening}, return_when=asyncio.FIRST_COMPLETED)
-            if listening.done():
-                await self._stop(program, session, prompting)
-                listening.result()
-            response = prompting.result()
-            await ear.drained()
+            outcome = TurnOutcome(session=session, stop_reason="")
+            while True:
+                await asyncio.wait({prompting, listening}, return_when=asyncio.FIRST_COMPLETED)
+                if listening.done():
+                    await self._stop(program, session, prompting)
+                    listening.result()
+                response = prompting.result()
+                await ear.drained()
+                outcome = _added(outcome, _outcome(session, response))
+                told = ear.take_told()
+                if response.stop_reason != "cancelled" or not told or self._cancelled:
+                    break
+                # The program ends its turn over a refusal, to be told what to do instead: that is the same turn to us.
+                prompting = asyncio.create_task(program.prompt(session, REFUSED + told))
         finally:
             # A turn that is left half-way makes the program unfit for the next one: it must be started again.
             program.alive = program.alive and prompting.done()
@@ -150,7 +161,7 @@ class AcpRuntime:
         reason = self.failure_in(ear.last_notice) if response.stop_reason != "cancelled" else ""
         if reason:
             raise RuntimeFailure(f"{self.name} could not finish its turn: {reason}", operation="run a turn")
-        return _outcome(session, response)
+        return outcome
 
     async def _stop(self, program: AcpProgram, session: str, prompting: asyncio.Task[PromptResponse]) -> None:
         if not prompting.done():
@@ -170,8 +181,16 @@ def _plain(prompt: str) -> str:
 
 def _has_arrived(prompt: str, told: list[str]) -> bool:
     """Whether the newest prompt of a session is this one, whatever was said to take it up again."""
-    own = [text for text in told if not text.startswith((RESUMED, "<turn_aborted>"))]
+    own = [text for text in told if not text.startswith((RESUMED, REFUSED, "<turn_aborted>"))]
     return bool(own) and own[-1].strip() in (prompt.strip(), (LOST + prompt).strip())
+
+
+def _added(before: TurnOutcome, last: TurnOutcome) -> TurnOutcome:
+    return replace(
+        last,
+        input_tokens=before.input_tokens + last.input_tokens,
+        output_tokens=before.output_tokens + last.output_tokens,
+    )
 
 
 def _outcome(session: str, response: PromptResponse) -> TurnOutcome:

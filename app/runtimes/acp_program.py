@@ -28,7 +28,7 @@ from app import __version__
 from app.domain.errors import RuntimeFailure, SandboxError
 from app.domain.ports import GuestProcess, PermissionAsked, Sandbox
 from app.runtimes.acp_turn import TurnEar
-from app.runtimes.acp_updates import command_of
+from app.runtimes.acp_updates import command_of, folder_of, paths_in
 
 INITIALIZE_TIMEOUT: Final = 180.0
 SESSION_TIMEOUT: Final = 240.0
@@ -201,8 +201,11 @@ class _Client:
             title=tool_call.title or "",
             command=command_of(tool_call.raw_input),
             options=tuple((option.option_id, option.name, option.kind) for option in options),
+            folder=folder_of(tool_call.raw_input),
+            kind=tool_call.kind or "",
+            paths=paths_in(tool_call),
         )
-        chosen = await ear.permission(asked) if ear is not None else None
+        chosen = (await ear.permission(asked)).option if ear is not None else None
         if chosen is None:
             return RequestPermissionResponse(outcome=DeniedOutcome(outcome="cancelled"))
         return RequestPermissionResponse(outcome=AllowedOutcome(outcome="selected", option_id=chosen))

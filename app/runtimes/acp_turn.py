@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from acp.schema import (
@@ -18,7 +19,7 @@ from acp.schema import (
     ToolCallStart,
 )
 
-from app.domain.ports import PermissionAsked, Said, TurnObserver
+from app.domain.ports import PermissionAsked, PermissionGiven, Said, TurnObserver
 from app.runtimes.acp_updates import ToolCalls
 
 log = logging.getLogger(__name__)
@@ -36,6 +37,7 @@ class TurnEar:
         self._read_notice = notice
         self._updates: asyncio.Queue[Any] = asyncio.Queue()
         self._task = asyncio.create_task(self._hear())
+        self._told: list[str] = []
         self.last_notice = ""
         """What the program said of itself after the model's last words or deeds."""
 
@@ -43,10 +45,19 @@ class TurnEar:
         """Queue an update."""
         self._updates.put_nowait(update)
 
-    async def permission(self, asked: PermissionAsked) -> str | None:
+    async def permission(self, asked: PermissionAsked) -> PermissionGiven:
         """Ask the observer, after it has heard what came before."""
         await self._updates.join()
-        return await self._observer.permission(asked)
+        named = asked if asked.paths else replace(asked, paths=self._calls.paths_of(asked.call_id))
+        given = await self._observer.permission(named)
+        if given.told:
+            self._told.append(given.told)
+        return given
+
+    def take_told(self) -> str:
+        """What the agent is to be told of what was refused since this was last asked."""
+        told, self._told = "\n".join(self._told), []
+        return told
 
     async def failed(self) -> None:
         """Return only by raising what the observer raised."""

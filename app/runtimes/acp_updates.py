@@ -60,6 +60,7 @@ class _Call:
     exit_status: int | None = None
     streamed: _Output = field(default_factory=_Output)
     result: str = ""
+    paths: tuple[str, ...] = ()
 
 
 class ToolCalls:
@@ -84,6 +85,7 @@ class ToolCalls:
         call.result = _result(update.content, update.raw_output) or call.result
         exit_status = _exit_status(meta, update.raw_output)
         call.exit_status = call.exit_status if exit_status is None else exit_status
+        call.paths = tuple(dict.fromkeys((*call.paths, *paths_in(update))))
         if isinstance(update, ToolCallStart):
             call.title = _mcp_title(update.raw_input) or call.title
         if call.status in ("completed", "failed"):
@@ -98,6 +100,17 @@ class ToolCalls:
             exit_status=call.exit_status,
         )
 
+    def paths_of(self, call_id: str) -> tuple[str, ...]:
+        """The files that a call under way is said to change."""
+        call = self._calls.get(call_id)
+        return () if call is None else call.paths
+
+
+def paths_in(update: ToolCall | ToolCallUpdate) -> tuple[str, ...]:
+    """The files that a report says a call changes."""
+    edited = [item.path for item in update.content or () if isinstance(item, FileEditToolCallContent)]
+    return (*edited, *(location.path for location in update.locations or ()))
+
 
 def command_of(raw_input: object) -> str:
     """The command line in the input of a tool call, empty when it is not one that runs commands."""
@@ -107,6 +120,12 @@ def command_of(raw_input: object) -> str:
     if isinstance(command, list) and all(isinstance(word, str) for word in command):
         return shlex.join(command)
     return ""
+
+
+def folder_of(raw_input: object) -> str:
+    """The folder a command is to run in, empty when it is not said."""
+    folder = raw_input.get("cwd") if isinstance(raw_input, Mapping) else None
+    return folder if isinstance(folder, str) else ""
 
 
 def _mcp_title(raw_input: object) -> str:

@@ -9,7 +9,7 @@ from acp.schema import AgentMessageChunk, HttpMcpServer, SessionInfoUpdate, Text
 from app.domain.ports import Brief, Sandbox
 from app.runtimes.acp import AcpRuntime
 from app.runtimes.acp_program import AcpProgram
-from app.runtimes.codex_config import config_toml, rehearsal_catalogue
+from app.runtimes.codex_config import GATE, config_toml, gate, rehearsal_catalogue
 
 _HARMLESS: Final = ("Warning:", "Config warning:", "*Context compacted")
 
@@ -32,10 +32,12 @@ class CodexRuntime(AcpRuntime):
         env = {
             "HOME": home,
             "CODEX_HOME": self._codex_home,
+            "CODEX_PATH": f"{self._codex_home}/{GATE}",
             "INITIAL_AGENT_MODE": mode,
             "NO_BROWSER": "1",
             "CODEX_ACP_PROMPT_SUGGESTIONS": "false",
         }
+        self._codex = f"{pack}/bin/codex"
         super().__init__(f"exec {pack}/bin/codex-acp", workspace=workspace, env=env)
 
     async def prepare(self, sandbox: Sandbox, brief: Brief) -> None:
@@ -48,6 +50,7 @@ class CodexRuntime(AcpRuntime):
             "config.toml": config_toml(brief, catalogue=f"{self._codex_home}/{catalogue}"),
         }
         await sandbox.write_files(self._codex_home, {name: text.encode() for name, text in files.items()}, mode=0o600)
+        await sandbox.write_file(f"{self._codex_home}/{GATE}", gate(self._codex).encode(), mode=0o700)
 
     def mcp_servers(self, brief: Brief) -> list[HttpMcpServer]:
         """None: they are in config.toml, where ``required`` and the time-outs can be said."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from typing import Final
 
 from app.domain.ports import Brief
@@ -12,6 +13,13 @@ REHEARSAL: Final = "rehearsal"
 
 PLACEHOLDER: Final = "inside-the-machine"
 """Stands where Codex wants a key: the gateway knows the agent by its door and adds the real one behind it."""
+
+ASK: Final = "untrusted"
+"""Codex's approval policy that asks before every command and every change of a file; the host answers. It can be given
+with a turn only: in config.toml this version refuses the word."""
+
+GATE: Final = "codex-that-asks"
+"""The program that the adapter starts in Codex's place."""
 
 _SWITCHED_OFF: Final = (
     # what needs an OpenAI account, a browser or the internet
@@ -48,15 +56,15 @@ def model_of(brief: Brief) -> str | None:
 def config_toml(brief: Brief, *, catalogue: str) -> str:
     """The whole of config.toml. ``catalogue`` is the path of the model catalogue, used in rehearsals only.
 
-    Approvals are off and Codex's own sandbox too: the machine is the wall. Retries are many, so that a gateway that is
-    away while the engine restarts is waited for instead of failing the turn.
+    Codex's own sandbox is off: the machine is the wall. It asks before each command, and the rules answer. Retries are
+    many, so that a gateway that is away while the engine restarts is waited for instead of failing the turn.
     """
     model = model_of(brief)
     top: dict[str, str | int | bool] = {
         **({"model": model} if model else {}),
         **({"model_catalog_json": catalogue} if model == REHEARSAL else {}),
         "model_provider": "skerry",
-        "approval_policy": "never",
+        "approval_policy": "on-request",
         "sandbox_mode": "danger-full-access",
         "web_search": "disabled",
         "check_for_update_on_startup": False,
@@ -78,6 +86,18 @@ def config_toml(brief: Brief, *, catalogue: str) -> str:
             _table("features", dict.fromkeys(_SWITCHED_OFF, False)),
         ]
     )
+
+
+def gate(codex: str) -> str:
+    """A script that starts ``codex`` so that it asks, although the adapter tells it with each turn not to.
+
+    The adapter has no mode without a sandbox that asks: ``dangerFullAccess`` brings ``never``. The words are changed on
+    their way; within a string of JSON the quotes stand behind backslashes, so that only the setting itself fits. What
+    changes them is nobody's child: it would be taken for a command of Codex's, waited for, and ended when it is old.
+    """
+    change = f's/"approvalPolicy":"[a-z-]*"/"approvalPolicy":"{ASK}"/g'
+    orphan = f"(sed -u {shlex.quote(change)} <&3 3<&- &)"
+    return f'#!/bin/bash\nexec 3<&0\nexec {shlex.quote(codex)} "$@" < <( {orphan} ) 3<&-\n'
 
 
 def rehearsal_catalogue() -> str:

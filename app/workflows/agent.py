@@ -45,7 +45,7 @@ class AgentWorkflow:
         self._pump = Pump(self._order, self._state, self._facts)
         self._hold = MachineHold(self._order, self._state, self._move)
         self._work = CancellableWork(self._state, self._hold)
-        self._waits = Waits(self._order, self._state, self._hold, self._move)
+        self._waits = Waits(self._order, self._state, self._hold, self._move, self._facts)
         self._turn: steps.TurnOrder | None = None
         self._lock = asyncio.Lock()
         self._moving = asyncio.Lock()
@@ -241,7 +241,7 @@ class AgentWorkflow:
             await self._post.decide_held(item.message, order)
         elif order.action == "cancel":
             self._state.stop = "cancelled by the user"
-        elif item.kind is not InterruptKind.PROGRESS_REPORT:
+        elif not item.permission and item.kind is not InterruptKind.PROGRESS_REPORT:
             self._state.answers.append(order.body)
 
     @answer.validator
@@ -343,7 +343,8 @@ class AgentWorkflow:
     @raise_interrupt.validator
     def _may_raise(self, order: steps.RaiseOrder) -> None:
         self._open_for_orders()
-        self._confirmations.allow(order.action_id)
+        if not order.interrupt.permission:
+            self._confirmations.allow(order.action_id)
 
     @finish.validator
     def _may_finish(self, order: steps.FinishOrder) -> None:

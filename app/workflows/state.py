@@ -180,7 +180,12 @@ class AgentState(BaseModel):
     @property
     def blocked_by(self) -> InterruptRef | None:
         """The open question the agent waits for, the oldest first."""
-        return next((item for item in self.open.values() if item.blocking), None)
+        return next((item for item in self.open.values() if item.blocking and not item.permission), None)
+
+    @property
+    def asked_for(self) -> InterruptRef | None:
+        """What the agent's program may only do when the user allows it, and waits for in its turn; the oldest first."""
+        return next((item for item in self.open.values() if item.permission), None)
 
     @property
     def held(self) -> InterruptRef | None:

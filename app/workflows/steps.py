@@ -235,6 +235,8 @@ class InterruptRef(Frozen):
     title: str
     blocking: bool = True
     message: MessageRef | None = None
+    permission: bool = False
+    """Whether the agent's program waits for the answer in the middle of its turn."""
 
 
 class InterruptRecord(Frozen):

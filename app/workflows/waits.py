@@ -11,6 +11,7 @@ with workflow.unsafe.imports_passed_through():
     from app.domain.envelope import USER, MessageRef
     from app.domain.events import AgentStatus
     from app.workflows import steps
+    from app.workflows.facts import Recorder
     from app.workflows.machine import MachineHold, Move
     from app.workflows.pump import tell
     from app.workflows.state import AgentState
@@ -25,8 +26,11 @@ class Waits:
     On the side: the tool call that waits is answered without waiting for the record of it.
     """
 
-    def __init__(self, order: steps.AgentOrder, state: AgentState, hold: MachineHold, move: Move) -> None:
+    def __init__(
+        self, order: steps.AgentOrder, state: AgentState, hold: MachineHold, move: Move, facts: Recorder
+    ) -> None:
         self._order = order
+        self._facts = facts
         self._state = state
         self._hold = hold
         self._move = move
@@ -39,7 +43,8 @@ class Waits:
             if self._over:
                 return
             wanted = self._wanted()
-            if wanted is not None and (wanted[0] is AgentStatus.RUNNING or await self._lasts(wanted)):
+            at_once = wanted is not None and (wanted[0] is AgentStatus.RUNNING or self._state.asked_for is not None)
+            if wanted is not None and (at_once or await self._lasts(wanted)):
                 try:
                     await self._move(*wanted)
                 except ActivityError:
@@ -52,8 +57,15 @@ class Waits:
     async def end_turn(self) -> None:
         """The turn is over: it waits for nothing any more."""
         self._state.waits.clear()
+        await self._withdraw_permissions()
         if self._state.status is AgentStatus.WAITING:
             await self._move(AgentStatus.RUNNING, self._state.doing)
+
+    async def _withdraw_permissions(self) -> None:
+        """Nobody waits for these answers any more."""
+        for item in [item for item in self._state.open.values() if item.permission]:
+            self._state.settle(item.id)
+            await self._facts.record(self._facts.withdrawn(item.id))
 
     async def withdraw(self, reason: str) -> None:
         """The agent has ended: what it waited for and nobody has read expires."""
@@ -79,9 +91,11 @@ class Waits:
         state = self._state
         if not self._hold.turning or state.pause or state.status not in (AgentStatus.RUNNING, AgentStatus.WAITING):
             return None
-        if not state.waits:
+        asked = state.asked_for
+        if asked is None and not state.waits:
             return None if state.status is AgentStatus.RUNNING else (AgentStatus.RUNNING, state.doing)
-        wanted = AgentStatus.WAITING, awaited(next(iter(state.waits.values())))
+        words = f"approval to {asked.title}" if asked is not None else awaited(next(iter(state.waits.values())))
+        wanted = AgentStatus.WAITING, words
         return None if wanted == (state.status, state.reason) else wanted
 
 

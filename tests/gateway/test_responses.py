@@ -111,6 +111,10 @@ CALL = {"type": "function_call", "call_id": "call_look_1_1", "name": "exec_comma
     [
         (ran("hello\n", 3), Outcome("call_look_1_1", "hello\n", exit_status=3)),
         (ran("aborted\n", 0), Outcome("call_look_1_1", "aborted\n", exit_status=0)),
+        (
+            "Wall time: 0.1 seconds\naborted by user",
+            Outcome("call_look_1_1", "Wall time: 0.1 seconds\naborted by user", interrupted=True),
+        ),
         ("aborted", Outcome("call_look_1_1", "aborted", interrupted=True)),
         (
             "Chunk ID: 1\nWall time: 30 seconds\nProcess running with session ID 7\nOutput:\nhalf",

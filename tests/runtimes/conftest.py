@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from app.config import Paths
-from app.domain.ports import PermissionAsked, Said, ToolActivity
+from app.domain.ports import PermissionAsked, PermissionGiven, Said, ToolActivity
 from app.sandbox.packs import PackBuilder
 from tests.runtimes.host import HostSandbox
 
@@ -22,8 +22,10 @@ class Heard:
     """A TurnObserver that keeps all it hears, in order."""
 
     events: list[Said | ToolActivity | PermissionAsked | str] = field(default_factory=list)
-    choose: str | None = None
+    choose: str | None = "allow_once"
     """The kind of option that is chosen when the program asks."""
+    told: str = ""
+    """What the agent is told of a refusal."""
 
     async def said(self, said: Said) -> None:
         self.events.append(said)
@@ -34,9 +36,10 @@ class Heard:
     async def session_opened(self, session: str) -> None:
         self.events.append(session)
 
-    async def permission(self, asked: PermissionAsked) -> str | None:
+    async def permission(self, asked: PermissionAsked) -> PermissionGiven:
         self.events.append(asked)
-        return next((option for option, _, kind in asked.options if kind == self.choose), None)
+        option = next((option for option, _, kind in asked.options if kind == self.choose), None)
+        return PermissionGiven(option, self.told)
 
     @property
     def words(self) -> str:

@@ -56,8 +56,8 @@ class ScriptedAgent:
             await self._tell(session_id, acp.update_agent_message_text("waiting"))
             await self._cancelled.wait()
             return schema.PromptResponse(stop_reason="cancelled")
-        if text == "ask":
-            return await self._ask(session_id)
+        if text.startswith("ask"):
+            return await self._ask(session_id, ends="stop" in text)
         if text == "refuse":
             raise acp.RequestError.internal_error({"details": "not today"})
         for number in range(20):
@@ -69,7 +69,7 @@ class ScriptedAgent:
         usage = schema.Usage(total_tokens=12, input_tokens=4, output_tokens=5, cached_read_tokens=3)
         return schema.PromptResponse(stop_reason="end_turn", usage=usage)
 
-    async def _ask(self, session_id: str) -> schema.PromptResponse:
+    async def _ask(self, session_id: str, *, ends: bool) -> schema.PromptResponse:
         start = acp.start_tool_call("c1", "Remove it", kind="execute", raw_input={"command": ["rm", "a b"]})
         await self._tell(session_id, start)
         assert self._client is not None
@@ -81,7 +81,7 @@ class ScriptedAgent:
         answer = await self._client.request_permission(session_id=session_id, tool_call=asked, options=options)
         chosen = answer.outcome.option_id if isinstance(answer.outcome, schema.AllowedOutcome) else "cancelled"
         await self._tell(session_id, acp.update_agent_message_text(f"answer: {chosen}"))
-        return schema.PromptResponse(stop_reason="end_turn")
+        return schema.PromptResponse(stop_reason="cancelled" if ends and chosen != "yes" else "end_turn")
 
     async def _tell(self, session_id: str, update: Any) -> None:
         assert self._client is not None

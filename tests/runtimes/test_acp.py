@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from app.domain.errors import JournalError, RuntimeFailure, SandboxError
-from app.domain.ports import Brief, PermissionAsked, Said, TurnRequest
+from app.domain.ports import Brief, PermissionAsked, PermissionGiven, Said, TurnRequest
 from app.runtimes.acp import GO_ON, LOST, RESUMED, AcpRuntime
 from tests.runtimes.conftest import Heard
 from tests.runtimes.host import HostSandbox
@@ -72,6 +72,17 @@ async def test_permissions(runtime: AcpRuntime, sandbox: HostSandbox, heard: Hea
     assert heard.words == {"allow_once": "answer: yes", "reject_once": "answer: no", None: "answer: cancelled"}[kind]
     tool = heard.events.index(heard.tools["c1"])
     assert tool < heard.events.index(asked), "what came before the question is heard before it"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "last"), [("reject_once", "[skerry] refused: rule 1"), ("allow_once", "ask or stop")])
+async def test_a_turn_that_ends_over_a_refusal_goes_on(
+    runtime: AcpRuntime, sandbox: HostSandbox, heard: Heard, kind: str, last: str
+) -> None:
+    heard.choose, heard.told = kind, "rule 1" if kind == "reject_once" else ""
+    outcome = await runtime.run_turn(sandbox, request("ask or stop"), heard)
+    assert (outcome.stop_reason, told(sandbox)[-1]) == ("end_turn", last)
+    assert len(heard.asked) == 1
 
 
 async def test_cancel(runtime: AcpRuntime, sandbox: HostSandbox, heard: Heard) -> None:
@@ -180,8 +191,8 @@ class _Deaf(Heard):
     async def said(self, said: Said) -> None:
         raise JournalError("the disk is full")
 
-    async def permission(self, asked: PermissionAsked) -> str | None:
-        return None
+    async def permission(self, asked: PermissionAsked) -> PermissionGiven:
+        return PermissionGiven(None)
 
 
 @pytest.mark.slow

@@ -230,3 +230,46 @@ agents:
     sessions = list((sandbox.home / ".codex" / "sessions").rglob("*.jsonl"))
     assert any("Never push on Fridays" in file.read_text() for file in sessions)
     assert list(sandbox.workspace.iterdir()) == []
+
+
+HARMLESS = ("pwd", "ls", "git --version", "cat /dev/null", "true && echo a", "echo b > b.txt")
+
+
+async def test_it_asks_before_every_command(
+    tmp_path: Path, sandbox: HostSandbox, codex_pack: Path, heard: Heard
+) -> None:
+    """Also before those that it takes for harmless: the rules may not."""
+    steps = "".join(f'      - {{id: s{number}, run: "{command}"}}\n' for number, command in enumerate(HARMLESS))
+    scenario = f"title: T\nagents:\n  dev-agent:\n    steps:\n{steps}      - {{id: end, say: Done.}}\n"
+    runtime = runtime_in(sandbox, codex_pack)
+    async with open_door(tmp_path, scenario) as door:
+        await runtime.prepare(sandbox, brief(door))
+        await runtime.run_turn(sandbox, request("Begin"), heard)
+        await runtime.close()
+    assert tuple(asked.command for asked in heard.asked) == HARMLESS
+    assert {asked.folder for asked in heard.asked} == {str(sandbox.workspace)}
+    assert {asked.kind for asked in heard.asked} == {"execute"}
+    assert heard.words == "Done." and text_of(sandbox.workspace / "b.txt") == "b\n"
+
+
+async def test_what_is_refused_does_not_run_and_the_turn_goes_on(
+    tmp_path: Path, sandbox: HostSandbox, codex_pack: Path, heard: Heard
+) -> None:
+    scenario = """
+title: Refused
+agents:
+  dev-agent:
+    waiting: Nobody told me why.
+    steps:
+      - {id: try, run: "touch made.txt"}
+      - {id: told, when: {seen: {matches: "refused: because of a rule", by: prompts}}, say: I see.}
+"""
+    runtime = runtime_in(sandbox, codex_pack)
+    heard.choose, heard.told = "reject_once", "because of a rule"
+    async with open_door(tmp_path, scenario) as door:
+        await runtime.prepare(sandbox, brief(door))
+        outcome = await runtime.run_turn(sandbox, request("Begin"), heard)
+        await runtime.close()
+    assert (outcome.stop_reason, heard.words) == ("end_turn", "I see.")
+    assert list(sandbox.workspace.iterdir()) == []
+    assert outcome.input_tokens > 2 * outcome.output_tokens > 0

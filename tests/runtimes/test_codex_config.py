@@ -10,7 +10,7 @@ import pytest
 
 from app.domain.ports import Brief
 from app.runtimes.codex import CodexRuntime
-from app.runtimes.codex_config import config_toml, rehearsal_catalogue
+from app.runtimes.codex_config import GATE, config_toml, rehearsal_catalogue
 from app.runtimes.factory import UnsupportedAgent, make_runtime
 from tests.runtimes.host import HostSandbox
 
@@ -25,7 +25,7 @@ def test_config_of_a_real_provider() -> None:
     assert provider["name"] == 'own "one"'
     tools = config["mcp_servers"]["skerry"]
     assert tools["url"] == "http://127.0.0.1:8080/mcp" and tools["required"] and tools["tool_timeout_sec"] == 600
-    assert (config["approval_policy"], config["sandbox_mode"]) == ("never", "danger-full-access")
+    assert (config["approval_policy"], config["sandbox_mode"]) == ("on-request", "danger-full-access")
     assert not any(config["features"].values()) and config["analytics"] == {"enabled": False}
 
 
@@ -45,7 +45,8 @@ async def test_prepare_is_idempotent_and_private(sandbox: HostSandbox) -> None:
     await runtime.prepare(sandbox, REAL)
     assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
     assert before["AGENTS.md"] == b"# a\n"
-    assert {file.stat().st_mode & 0o777 for file in folder.iterdir()} == {0o600}
+    modes = {file.name: file.stat().st_mode & 0o777 for file in folder.iterdir()}
+    assert modes.pop(GATE) == 0o700 and set(modes.values()) == {0o600}
     assert list(sandbox.workspace.iterdir()) == []
 
 
