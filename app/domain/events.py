@@ -5,14 +5,18 @@ A fact is appended once: its ``id`` says what happened, so that a retry writes t
 
 from __future__ import annotations
 
-from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from app.domain.budget import Budget
 from app.domain.envelope import Envelope, MessageState
+from app.domain.fact import Fact as Fact  # noqa: PLC0414
 from app.domain.interrupt import Answer, Interrupt, InterruptState
+from app.domain.model_facts import BudgetRaised as BudgetRaised  # noqa: PLC0414
+from app.domain.model_facts import ModelCalled as ModelCalled  # noqa: PLC0414
+from app.domain.model_facts import ModelTrouble as ModelTrouble  # noqa: PLC0414
 
 
 class AgentStatus(StrEnum):
@@ -29,18 +33,6 @@ class AgentStatus(StrEnum):
 
 
 ENDED = frozenset({AgentStatus.COMPLETED, AgentStatus.FAILED, AgentStatus.STOPPED})
-
-
-class Fact(BaseModel):
-    """What all facts share. ``agent`` is empty when the fact is about the fleet or the engine."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    id: str
-    at: datetime
-    fleet: str = ""
-    run: str = ""
-    agent: str = ""
 
 
 class EngineStarted(Fact):
@@ -69,6 +61,8 @@ class AgentDeclared(BaseModel):
     model: str = ""
     recipients: tuple[str, ...] = ()
     indirect: Literal["ask", "deny", "allow"] = "ask"
+    budget: Budget | None = None
+    """What it may use up; None in runs of an older Skerry."""
 
 
 class RunStarted(Fact):
@@ -312,18 +306,6 @@ class WorkspaceMirrored(Fact):
     refused: tuple[tuple[str, str], ...] = ()
 
 
-class ModelCalled(Fact):
-    """One request to a model provider through the gateway; ``status`` is HTTP's, ``seconds`` to the last byte."""
-
-    kind: Literal["model_called"] = "model_called"
-    provider: str
-    model: str
-    status: int
-    input_tokens: int = 0
-    output_tokens: int = 0
-    seconds: float = 0.0
-
-
 class AgentFinished(Fact):
     """The agent said that its task is complete."""
 
@@ -359,6 +341,8 @@ Event = Annotated[
     | MemoryWritten
     | WorkspaceMirrored
     | ModelCalled
+    | BudgetRaised
+    | ModelTrouble
     | AgentFinished,
     Field(discriminator="kind"),
 ]

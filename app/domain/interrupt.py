@@ -61,6 +61,8 @@ class Interrupt(BaseModel):
     """Whether the agent waits for the answer."""
     message_id: str | None = None
     """The held message an approval decides about."""
+    about: str = ""
+    """What the host asks about, when it was not the agent that asked: ``budget:tokens``, ``stall``, …"""
     raised_at: datetime
     state: InterruptState = InterruptState.OPEN
     answer: Answer | None = None
