@@ -161,6 +161,12 @@ class Crew:
         await self._gateway.close_door(key)
         self._note_sandbox(order, "stopped", "powered off; the disk is kept", 0.0)
 
+    async def model_answers(self, order: AgentOrder) -> bool:
+        """Whether the agent's model provider is there to be asked; its machine is not needed for that."""
+        member = self._enlist(order)
+        await self._open_door(member)
+        return await self._gateway.model_answers(member_key(order.fleet, order.agent))
+
     async def terminal(self, wish: TerminalWish) -> Terminal:
         """A terminal for a person. Raises NotFound or SandboxError naming the machine's state and the remedy."""
         member = self._members.get(member_key(wish.fleet, wish.agent))

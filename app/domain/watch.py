@@ -16,6 +16,7 @@ from typing import Literal
 from app.domain import events as ev
 from app.domain.envelope import USER, Envelope
 from app.domain.events import AgentStatus, Event
+from app.domain.interrupt import Interrupt
 
 Cause = Literal["stall", "failures", "ping_pong"]
 
@@ -177,6 +178,8 @@ class PairWatch:
                 self._worked()
             case ev.WorkspaceMirrored(files=files) if files:
                 self._worked()
+            case ev.InterruptRaised(interrupt=item) if item.about.startswith("ping_pong"):
+                self._told(item)
             case ev.InterruptSettled() if self.asked is not None:
                 self.asked.answered = self.asked.answered or self.asked.interrupt == fact.interrupt_id
             case _:
@@ -203,6 +206,10 @@ class PairWatch:
         else:
             self.count = 1
         self.messages.append(envelope)
+
+    def _told(self, item: Interrupt) -> None:
+        if self.messages and item.about == about_pair(self.messages[-1].sender, self.messages[-1].recipient):
+            self.asked, self.count = _Asked(item.id), 0
 
     def _worked(self) -> None:
         self.count = 0

@@ -197,7 +197,7 @@ class Minds:
         for item in past.open():
             message = refs.get(item.message_id or "")
             state.open[item.id] = InterruptRef(
-                id=item.id, kind=item.kind, title=item.title, blocking=item.blocking, message=message
+                id=item.id, kind=item.kind, title=item.title, blocking=item.blocking, message=message, about=item.about
             )
 
     def _take_up(self, state: AgentState, order: AgentOrder, past: Past) -> None:

@@ -67,6 +67,14 @@ class Journal:
             rows = self._db.conn.execute(query, (fleet, run, *kinds)).fetchall()
         return [fact for seq, text in rows if (fact := _known(seq, text)) is not None]
 
+    def of_run_after(self, fleet: str, run: str, kinds: Sequence[str], after: int) -> list[tuple[int, Event]]:
+        """Facts of these kinds in a run with a sequence number above ``after``, oldest first."""
+        marks = ", ".join("?" for _ in kinds)
+        query = f"SELECT seq, json FROM events WHERE seq>? AND fleet=? AND run=? AND kind IN ({marks}) ORDER BY seq"  # noqa: S608
+        with self._lock:
+            rows = self._db.conn.execute(query, (after, fleet, run, *kinds)).fetchall()
+        return [(seq, fact) for seq, text in rows if (fact := _known(seq, text)) is not None]
+
     def last_number(self, prefix: str) -> int:
         """The highest number N of a fact whose id is ``prefix/N``; 0 when there is none."""
         # The unique index serves this: "0" is the character after "/".

@@ -1,0 +1,36 @@
+"""What workflows and steps carry of things that are whole elsewhere."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+from app.domain.envelope import MessageRef
+from app.domain.interrupt import InterruptKind
+
+
+class Frozen(BaseModel):
+    """Base of everything that crosses between a workflow and the world."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class AgentOrder(Frozen):
+    """Which agent a step is about."""
+
+    fleet: str
+    run: str
+    agent: str
+    project_file: str
+    rehearsal: str = ""
+
+
+class InterruptRef(Frozen):
+    """What workflows carry of an interrupt."""
+
+    id: str
+    kind: InterruptKind
+    title: str
+    blocking: bool = True
+    message: MessageRef | None = None
+    about: str = ""
+    """What the host asks about; empty when the agent asked."""
