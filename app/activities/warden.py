@@ -53,20 +53,17 @@ class Warden:
     # -- at the gateway ----------------------------------------------------------------------------------------
     def metered(self, usage: ModelUsage) -> None:
         """Put one request on record, and what it told of the provider. Raises JournalError."""
-        now = self._clock()
-        self._journal.append(self._called(usage, now))
+        self._journal.append(self._called(usage, self._clock()))
         member = self._roster.get(usage.key)
         if member is None:
             return
         if usage.limit is not None:
-            seconds = usage.limit.seconds
-            until = None if seconds is None else now + timedelta(seconds=seconds)
-            self._trouble(member.order, usage.id, "usage_limit", usage.limit.detail, until)
+            self._trouble(member.order, usage.id, "usage_limit", usage.limit.detail, usage.limit.seconds)
             return
         account = self._account(member.order)
         if account.trouble is None and account.refusals >= DOWN_AFTER:
             detail = f"{usage.provider} answered {account.refusals} requests in a row with HTTP status {usage.status}"
-            self._trouble(member.order, usage.id, "provider_down", detail, None)
+            self._trouble(member.order, usage.id, "provider_down", detail)
 
     def gate(self, key: str) -> str:
         """Why the agent behind the door ``key`` may not ask its model now; empty when it may."""
@@ -109,7 +106,7 @@ class Warden:
     def answers_again(self, order: AgentOrder) -> None:
         """The provider is there, or the user wants it to be asked."""
         if self._account(order).trouble is not None:
-            self._trouble(order, f"over/{self._clock().timestamp():.6f}", "", "", None)
+            self._trouble(order, f"over/{self._clock().timestamp():.6f}", "")
 
     def ledger(self, order: AgentOrder) -> RunLedger:
         """What is on record of the run."""
@@ -167,8 +164,12 @@ class Warden:
             amount = limits.raised_by(asked)
             self._journal.append(ev.BudgetRaised.model_validate({**fields, "amount": amount}))
 
-    def _trouble(self, order: AgentOrder, name: str, cause: TroubleCause, detail: str, until: datetime | None) -> None:
-        fields = {**_named(order, f"trouble/{name}"), "at": self._clock()}
+    def _trouble(
+        self, order: AgentOrder, name: str, cause: TroubleCause, detail: str = "", seconds: float | None = None
+    ) -> None:
+        now = self._clock()
+        fields = {**_named(order, f"trouble/{name}"), "at": now}
+        until = None if seconds is None else now + timedelta(seconds=seconds)
         told = {"cause": cause, "detail": detail, "until": until}
         self._journal.append(ev.ModelTrouble.model_validate(fields | told))
 

@@ -73,6 +73,8 @@ class Watch:
         watch = ledger.watch(order.agent)
         found = watch.suspicions(now, since=self._since, stall=spec.stall, failures=spec.repeated_failures)
         for suspicion in found:
+            if suspicion.cause == "stall" and _heard_within(member, spec.stall):
+                continue  # words that are not on record yet: a long sentence is one fact
             number = ledger.numbers.get((order.agent, suspicion.key), 0)
             yield limits.suspicious(order.run, order.agent, suspicion, number, now)
 
@@ -102,6 +104,11 @@ class Watch:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise
         self._told[interrupt.id] = time.monotonic()
+
+
+def _heard_within(member: Member, seconds: float) -> bool:
+    playing = member.playing
+    return playing is not None and time.monotonic() - playing.recorder.last_heard < seconds
 
 
 @asynccontextmanager
