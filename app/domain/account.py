@@ -61,6 +61,13 @@ class Account:
             Used(kind, used[kind], budget.amount(kind) + more[kind], free=(kind, turn) in self.free) for kind in LIMITS
         ]
 
+    def summary(self, budget: Budget, now: datetime, turn: int) -> str:
+        """All limits in a line, and what of the tokens has no price."""
+        parts = [item.short for item in self.limits(budget, now, turn)]
+        if self.unpriced_tokens:
+            parts.append(f"{self.unpriced_tokens:,} tokens of models without a known price")
+        return ", ".join(parts)
+
     def exhausted(self, budget: Budget, now: datetime, turn: int) -> Used | None:
         """The limit that keeps the agent from going on in ``turn``."""
         return over(self.limits(budget, now, turn), turn)

@@ -59,6 +59,10 @@ class AgentView:
         """Each of its limits, with what is used of it; none in a run of an older Skerry."""
         return [] if self.budget is None else self.account.limits(self.budget, now, self.turn)
 
+    def used_words(self, now: datetime) -> str:
+        """The same in a line."""
+        return "" if self.budget is None else self.account.summary(self.budget, now, self.turn)
+
     @property
     def needs_user(self) -> bool:
         """Whether somebody waits for the user because of this agent."""

@@ -59,6 +59,21 @@ class Used:
         return Fraction(2) if self.used > 0 else Fraction(0)
 
     @property
+    def number(self) -> float:
+        """What is used, as agents.yaml counts: turns, tokens, US dollars, seconds."""
+        return self.used / NANO if self.kind == "cost_usd" else self.used
+
+    @property
+    def limit(self) -> float:
+        """What is allowed, counted like ``number``."""
+        return self.allowed / NANO if self.kind == "cost_usd" else self.allowed
+
+    @property
+    def short(self) -> str:
+        """``1,200 of 2,000 tokens``."""
+        return self.words.removesuffix(" used")
+
+    @property
     def words(self) -> str:
         """``1,200 of 2,000 tokens used``."""
         return f"{show(self.kind, self.used, unit=False)} of {show(self.kind, self.allowed)} used"

@@ -1,4 +1,4 @@
-"""A model provider that serves no more, or is not there: the agent waits, goes on by itself, and gives no turn twice."""
+"""A model provider that serves no more, or is not there: the agent waits, goes on by itself, and has no turn twice."""
 
 from __future__ import annotations
 
