@@ -126,16 +126,18 @@ class AgentSteps:
     async def run_turn(self, turn: steps.TurnOrder) -> steps.TurnResult:
         """Give the agent its prompt and wait for the end of its turn; go on with it when a crash cut it."""
         async with told_to_temporal(), beating():
-            member = await self._crew.member(turn.order)
+            member = None
             try:
+                member = await self._crew.member(turn.order)
                 outcome = await self._turn(member, turn)
             except SandboxError as error:
-                await self._crew.lost(member, error)
+                if member is not None:
+                    await self._crew.lost(member, error)
                 if activity.info().attempt < MAX_TRIES:
                     raise
-                return _held(self._warden.machine_lost(member, turn, error.message))
+                return _held(self._warden.machine_lost(turn, error.message))
             except RuntimeFailure:
-                hold = self._warden.held(member, turn)
+                hold = None if member is None else self._warden.held(member, turn)
                 if hold is None:
                     raise
                 return _held(hold)
@@ -183,7 +185,7 @@ class AgentSteps:
         recorder = playing.recorder
         try:
             outcome = await self._outcome(member, turn, playing)
-            if self._warden.held(member, turn) is not None:
+            if member.refused_at is not None:  # whatever the program makes of that
                 recorder.flush()
                 raise RuntimeFailure("its turn was cut by a limit", operation="run a turn")
         except BaseException:

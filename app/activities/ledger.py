@@ -21,8 +21,8 @@ class RunLedger:
     pairs: dict[tuple[str, str], PairWatch] = field(default_factory=dict)
     raised: dict[str, str] = field(default_factory=dict)
     """Interrupts of the host that are on record, by their id: what each is about."""
-    numbers: dict[tuple[str, str], int] = field(default_factory=dict)
-    """How often the user was asked about (agent, cause)."""
+    settled: dict[tuple[str, str], int] = field(default_factory=dict)
+    """How many questions about (agent, cause) are settled: the next one is a new one."""
 
     def learn(self, fact: Event) -> None:
         """Take in the next fact of the run."""
@@ -31,9 +31,10 @@ class RunLedger:
         self.accounts[fact.agent] = self.account(fact.agent).learn(fact)
         self.watch(fact.agent).learn(fact)
         if isinstance(fact, ev.InterruptRaised) and fact.interrupt.about:
-            about = fact.interrupt.about
-            self.raised[fact.interrupt.id] = about
-            self.numbers[(fact.agent, about)] = self.numbers.get((fact.agent, about), 0) + 1
+            self.raised[fact.interrupt.id] = fact.interrupt.about
+        if isinstance(fact, ev.InterruptSettled) and fact.interrupt_id in self.raised:
+            key = (fact.agent, self.raised[fact.interrupt_id])
+            self.settled[key] = self.settled.get(key, 0) + 1
         self._tell_pairs(fact)
 
     def account(self, agent: str) -> Account:
@@ -43,6 +44,10 @@ class RunLedger:
     def watch(self, agent: str) -> AgentWatch:
         """How the agent gets on."""
         return self.agents.setdefault(agent, AgentWatch(agent))
+
+    def number(self, agent: str, about: str) -> int:
+        """Which question about this the present one is."""
+        return self.settled.get((agent, about), 0)
 
     def _tell_pairs(self, fact: Event) -> None:
         if isinstance(fact, ev.MessageAccepted):

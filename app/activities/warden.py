@@ -87,9 +87,9 @@ class Warden:
             return None
         return self._in_the_way(member.order, member.spec.limits, turn.turn)
 
-    def machine_lost(self, member: Member, turn: steps.TurnOrder, reason: str) -> Hold:
+    def machine_lost(self, turn: steps.TurnOrder, reason: str) -> Hold:
         """A machine that could not be brought back."""
-        order = member.order
+        order = turn.order
         asked = limits.sandbox_lost(order.run, order.agent, (turn.turn, turn.again), reason, self._clock())
         return Hold(cause="sandbox_lost", words=f"its machine is lost: {reason}"[:300], interrupt=self.keep(asked))
 
@@ -116,7 +116,8 @@ class Warden:
         now, account = self._clock(), self._account(order)
         used = account.exhausted(spec.budget, now, turn)
         if used is not None:
-            asked = limits.over_budget(order.run, order.agent, used, spec.budget, now, turn=turn)
+            number = self.ledger(order).number(order.agent, f"budget:{used.kind}")
+            asked = limits.over_budget(order.run, order.agent, used, spec.budget, now, number=(turn, number))
             return Hold(cause="budget", words=f"limit: {used.words}", interrupt=self.keep(asked))
         trouble = account.trouble
         if trouble is None or (trouble.until is not None and trouble.until <= now):
@@ -131,7 +132,8 @@ class Warden:
             ref = self.keep(asked)
             return Hold(cause="provider_down", words="model provider down", interrupt=ref, ask_seconds=seconds)
         known = trouble.until is not None
-        asked = limits.usage_limited(run, agent, trouble.id, trouble.detail, resumes if known else 0, trouble.at)
+        number = trouble.id, self.ledger(order).number(agent, "usage_limit")
+        asked = limits.usage_limited(run, agent, number, trouble.detail, resumes if known else 0, trouble.at)
         return Hold(
             cause="usage_limit",
             words=f"usage limit until {_clock_time(trouble.until)}" if trouble.until else "usage limit of the provider",

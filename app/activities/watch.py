@@ -75,7 +75,7 @@ class Watch:
         for suspicion in found:
             if suspicion.cause == "stall" and _heard_within(member, spec.stall):
                 continue  # words that are not on record yet: a long sentence is one fact
-            number = ledger.numbers.get((order.agent, suspicion.key), 0)
+            number = ledger.number(order.agent, suspicion.key)
             yield limits.suspicious(order.run, order.agent, suspicion, number, now)
 
     async def _look_at_pairs(self, member: Member, ledger: RunLedger, now: datetime) -> None:
@@ -86,7 +86,7 @@ class Watch:
             found = watch.suspicion(member.spec.limits.ping_pong)
             if newest is None or found is None or newest.sender != order.agent:
                 continue
-            number = sum(ledger.numbers.get((agent, found.key), 0) for agent in pair)
+            number = sum(ledger.number(agent, found.key) for agent in pair)
             await self._tell(member, ledger, limits.suspicious(order.run, order.agent, found, number, now))
 
     async def _tell(self, member: Member, ledger: RunLedger, interrupt: Interrupt) -> None:

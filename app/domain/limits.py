@@ -42,8 +42,8 @@ def raised_by(asked: Interrupt) -> int:
     return parse_amount(limit, answer.text) or parse_amount(limit, offered) or 0
 
 
-def over_budget(run: str, agent: str, used: Used, budget: Budget, now: datetime, *, turn: int) -> Interrupt:
-    """The approval at 100 %. Answered, it may be asked again when the raised limit is reached too."""
+def over_budget(run: str, agent: str, used: Used, budget: Budget, now: datetime, *, number: object) -> Interrupt:
+    """The approval at 100 %; another ``number`` is another question."""
     spent = f"{agent} has used up its budget: {used.words}."
     once = "the turn in hand" if used.kind != "turns" else "one turn"
     more = show(used.kind, used.allowed + budget.step(used.kind))
@@ -53,7 +53,7 @@ def over_budget(run: str, agent: str, used: Used, budget: Budget, now: datetime,
         f"For good: limits.{used.kind} in agents.yaml, then 'skerry reload'."
     )
     return Interrupt(
-        id=interrupt_id(run, agent, "budget", used.kind, used.allowed, turn),
+        id=interrupt_id(run, agent, "budget", used.kind, used.allowed, number),
         agent=agent,
         kind=InterruptKind.APPROVAL,
         title=f"{agent} is at its limit: {used.words}",

@@ -237,6 +237,8 @@ def _is_for_agent(asked: Interrupt, settled: ev.InterruptSettled) -> bool:
     answer = settled.answer
     if answer is None or asked.kind is InterruptKind.PROGRESS_REPORT or answer.action == "cancel":
         return False
+    if asked.about:
+        return bool(answer.text.strip()) and (answer.action == "modify" or not asked.about.startswith("budget"))
     if asked.message_id is None:
         return True
     accepted = answer.action == "resume" and answer.option in (DELIVER_ONCE, ALWAYS)

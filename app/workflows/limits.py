@@ -79,6 +79,11 @@ class Limits:
         hold = self._state.hold
         if hold is None:
             return
+        if self._state.look_again:
+            self._state.look_again = False
+            if await self.may_begin():
+                return
+        hold = self._state.hold or hold
         await self._move(AgentStatus.WAITING, hold.words)
         if hold.cause == "provider_down":
             await self._probe(hold)
@@ -134,7 +139,8 @@ class Limits:
     def _interrupted(self) -> bool:
         """Whether somebody wants something of the agent that comes first."""
         state = self._state
-        return bool(state.stop or state.pause or state.reset) or workflow.info().is_continue_as_new_suggested()
+        wanted = state.stop or state.pause or state.reset or state.look_again
+        return bool(wanted) or workflow.info().is_continue_as_new_suggested()
 
     async def _ask(self, hold: holds.Hold) -> None:
         """Ask the user, once: not when the same is open, whatever it was about in particular."""
@@ -148,6 +154,8 @@ class Limits:
             return
         state.open[item.id] = item
         await self._facts.interrupt(item.id)
+        if item.blocking:
+            await self._show()
 
     async def answer(self, item: steps.InterruptRef, order: steps.AnswerOrder) -> None:
         """Do what the user decided about an agent; words that come with it are for the agent."""
@@ -169,6 +177,14 @@ class Limits:
             holds.DecisionOrder(order=self._order, at=workflow.now(), body=order.body, turn=turn),
         )
         self._let_go(item)
+        await self._show()
+
+    async def _show(self) -> None:
+        """An agent at rest: what it waits for may be something else now."""
+        state = self._state
+        resting = state.status in (AgentStatus.IDLE, AgentStatus.WAITING) and not state.waits
+        if resting and state.hold is None and state.resuming is None and not state.stop:
+            await self._move(*state.waiting_for())
 
     def _cut(self, item: steps.InterruptRef) -> None:
         """Instructions for an agent that is stuck in the middle of a turn would reach it too late."""
@@ -183,9 +199,8 @@ class Limits:
             state.held_since = workflow.now()
 
     def look_again(self) -> None:
-        """The limits may be others now; the question about the old ones is open until the agent goes on."""
-        if self._state.hold is not None and self._state.hold.cause == "budget":
-            self._state.hold = None
+        """The limits may be others now."""
+        self._state.look_again = self._state.hold is not None
 
     async def _withdraw(self, *causes: str) -> None:
         state = self._state

@@ -90,6 +90,8 @@ class AgentState(BaseModel):
     """When that trouble began; a hold that comes again without a good turn between is the same trouble."""
     tries: int = 0
     """How often it went on, or its provider was asked, since then."""
+    look_again: bool = False
+    """Whether agents.yaml was read again since: its limits may be others."""
     cut: str = ""
     """The user wants the present turn to end: why."""
 

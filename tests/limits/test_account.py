@@ -129,7 +129,7 @@ def test_amounts_as_people_write_them(kind: str, text: str, amount: int | None) 
 def test_what_is_offered_is_what_is_allowed(kind: str, limit: int) -> None:
     budget = Budget(turns=limit, tokens=limit, cost_usd=limit / 100, wall_clock=limit)
     used = Used(kind, budget.amount(kind), budget.amount(kind))  # type: ignore[arg-type]
-    asked = over_budget("r1", "alice", used, budget, NOON, turn=1)
+    asked = over_budget("r1", "alice", used, budget, NOON, number=1)
     answered = asked.model_copy(update={"answer": Answer(option=asked.options[0])})
     step = budget.step(kind)  # type: ignore[arg-type]
     tolerance = {"cost_usd": NANO // 200, "wall_clock": step // 20 + 60}.get(kind, 0)

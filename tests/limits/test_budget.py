@@ -12,7 +12,7 @@ from app.config import Paths, load_project
 from app.domain import events as ev
 from app.domain.board import Board
 from app.domain.events import AgentStatus
-from app.domain.interrupt import Answer, Interrupt, InterruptKind
+from app.domain.interrupt import Answer, Interrupt, InterruptKind, InterruptState
 from app.domain.limits import CONTINUE_ONCE, STOP_AGENT
 from tests.limits.asking import PROJECT, ask, scenario
 from tests.team import Team, Turn
@@ -134,6 +134,29 @@ async def test_wall_clock_ends_a_turn_that_never_asks(paths: Paths, temporal: Cl
         await team.until(lambda board: board.outcome == "completed")
         assert [fact.amount for fact in team.facts(ev.BudgetRaised)] == [3600]
         assert [fact.turn for fact in team.facts(ev.TurnResumed)] == [1]
+
+
+async def test_new_instructions_alone_do_not_raise_a_limit(paths: Paths, temporal: Client) -> None:
+    async def script(turn: Turn) -> None:
+        """Does nothing: each message is a turn."""
+
+    async with Team(paths, temporal, script, text=PROJECT.format(limits="turns: 1")) as team:
+        await team.start()
+        await team.until(lambda board: board.agents["alice"].state is AgentStatus.IDLE)
+        await team.control.send(team.fleet, "alice", "One more.")
+        board = await team.until(waits)
+        (first,) = asked(board, "budget")
+        await team.control.answer(team.fleet, first.id, Answer(action="modify", text="Be brief."))
+        board = await team.until(lambda board: len(asked(board, "budget")) == 2)
+        (second,) = board.open_interrupts
+        assert board.agents["alice"].state is AgentStatus.WAITING
+        file = team.project.file
+        file.write_text(PROJECT.format(limits="turns: 10"))
+        await team.control.reload_fleet(load_project(file))
+        board = await team.until(lambda board: board.agents["alice"].turn > 1 and board.quiet)
+        assert board.interrupts[second.id].state is InterruptState.WITHDRAWN
+        told = [turn.prompt for turn in team.turns[1:]]
+        assert any("Be brief." in prompt for prompt in told) and any("One more." in prompt for prompt in told)
 
 
 @pytest.mark.parametrize("raised", [False, True])
