@@ -241,6 +241,7 @@ class AgentWorkflow:
     async def answer(self, order: steps.AnswerOrder) -> None:
         """A person's answer, exactly once."""
         item = self._state.settle(order.interrupt_id)
+        self._state.deciding = self._state.deciding or item.of_hold
         await self._facts.answer(order.interrupt_id, order.body)
         if item.message is not None and asks_user(item):
             await self.deliver([await self._confirmations.answer(item.message, order)])
@@ -252,6 +253,7 @@ class AgentWorkflow:
             await self._limits.answer(item, order)
         elif item.kind is not InterruptKind.PROGRESS_REPORT:
             self._state.answers.append(order.body)
+        self._state.deciding = self._state.deciding and not item.of_hold
 
     @answer.validator
     def _may_answer(self, order: steps.AnswerOrder) -> None:

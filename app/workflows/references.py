@@ -34,3 +34,8 @@ class InterruptRef(Frozen):
     message: MessageRef | None = None
     about: str = ""
     """What the host asks about; empty when the agent asked."""
+
+    @property
+    def of_hold(self) -> bool:
+        """Whether it is about what keeps the agent from its turns altogether."""
+        return self.about.partition(":")[0] in ("budget", "usage_limit", "provider_down", "sandbox_lost")

@@ -90,6 +90,8 @@ class AgentState(BaseModel):
     """When that trouble began; a hold that comes again without a good turn between is the same trouble."""
     tries: int = 0
     """How often it went on, or its provider was asked, since then."""
+    deciding: bool = False
+    """Whether an answer about a limit is being put on record: before that no turn may begin."""
     look_again: bool = False
     """Whether agents.yaml was read again since: its limits may be others."""
     cut: str = ""
@@ -190,7 +192,7 @@ class AgentState(BaseModel):
     @property
     def has_work(self) -> bool:
         """Whether there is a turn for the agent."""
-        return self.resuming is not None or self.next_cause() is not None
+        return not self.deciding and (self.resuming is not None or self.next_cause() is not None)
 
     @property
     def over(self) -> bool:
@@ -205,8 +207,8 @@ class AgentState(BaseModel):
 
     @property
     def blocked_by(self) -> InterruptRef | None:
-        """The open question the agent waits for, the oldest first."""
-        return next((item for item in self.open.values() if item.blocking), None)
+        """The open question the agent waits for, the oldest first; those about a limit belong to ``hold``."""
+        return next((item for item in self.open.values() if item.blocking and not item.of_hold), None)
 
     @property
     def held(self) -> InterruptRef | None:
