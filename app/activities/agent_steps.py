@@ -253,7 +253,8 @@ class AgentSteps:
             # Word for word: the program is looked at for whether this prompt has arrived.
             prompt = known.prompt if isinstance(known, ev.TurnStarted) and known.turn == turn.turn else prompt
             name = f"t{turn.turn}/resumed/{attempt}"
-            self._journal.append(ev.TurnResumed(**_named(order, name), turn=turn.turn, attempt=attempt))
+            tried = activity.info().attempt
+            self._journal.append(ev.TurnResumed(**_named(order, name), turn=turn.turn, attempt=tried, again=turn.again))
         else:
             self._journal.append(
                 ev.TurnStarted(

@@ -152,11 +152,12 @@ class TurnStarted(Fact):
 
 
 class TurnResumed(Fact):
-    """A turn that a crash cut goes on in the same conversation."""
+    """A turn that a crash, or (``again``: how often) a limit, cut goes on in the same conversation."""
 
     kind: Literal["turn_resumed"] = "turn_resumed"
     turn: int
     attempt: int
+    again: int = 0
 
 
 class TurnEnded(Fact):
