@@ -158,7 +158,7 @@ def _turn_started(event: ev.TurnStarted, depth: Depth) -> Text | None:
 
 @_tell.register
 def _turn_resumed(event: ev.TurnResumed, depth: Depth) -> Text:
-    return Text(f"turn {event.turn} goes on after an interruption", "yellow")
+    return Text(f"turn {event.turn} goes on after {'a limit' if event.again else 'an interruption'}", "yellow")
 
 
 @_tell.register

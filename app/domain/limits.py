@@ -28,8 +28,14 @@ def interrupt_id(*what: object) -> str:
 
 
 def raise_option(used: Used, budget: Budget) -> str:
-    """The option that raises a limit by its step."""
-    return RAISE + show(used.kind, budget.step(used.kind))
+    """The option that raises a limit, so far that the agent can go on."""
+    return RAISE + show(used.kind, raise_amount(used, budget))
+
+
+def raise_amount(used: Used, budget: Budget) -> int:
+    """By how much: by as many steps as it takes to get beyond what is used."""
+    step = budget.step(used.kind)
+    return step * (1 + max(0, used.used - used.allowed) // step)
 
 
 def raised_by(asked: Interrupt) -> int:
@@ -46,7 +52,7 @@ def over_budget(run: str, agent: str, used: Used, budget: Budget, now: datetime,
     """The approval at 100 %; another ``number`` is another question."""
     spent = f"{agent} has used up its budget: {used.words}."
     once = "the turn in hand" if used.kind != "turns" else "one turn"
-    more = show(used.kind, used.allowed + budget.step(used.kind))
+    more = show(used.kind, used.allowed + raise_amount(used, budget))
     help_text = (
         f"{spent}\n\n{RAISE.strip()} …: it goes on at once, up to {more} (or as much more as you say with it).\n"
         f"{CONTINUE_ONCE}: {once} may go beyond it, then you are asked again.\n"

@@ -286,6 +286,8 @@ class AgentState(BaseModel):
 
 def why(turn: TurnOrder, state: AgentState) -> str:
     """The reason shown while a turn runs."""
+    if turn.again:
+        return "goes on where a limit had stopped it"
     if turn.cause == "start":
         return "begins its task"
     if turn.cause == "answer":

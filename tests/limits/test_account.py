@@ -137,6 +137,14 @@ def test_what_is_offered_is_what_is_allowed(kind: str, limit: int) -> None:
     assert raised_by(answered) > 0
 
 
+@given(used=st.integers(0, 10**8))
+def test_what_is_offered_lets_the_agent_go_on(used: int) -> None:
+    budget = Budget(turns=1, tokens=1000, cost_usd=1, wall_clock=1)
+    asked = over_budget("r1", "alice", Used("tokens", used, 1000), budget, NOON, number=1)
+    answered = asked.model_copy(update={"answer": Answer(option=asked.options[0])})
+    assert over([Used("tokens", used, 1000 + raised_by(answered))], 1) is None
+
+
 def test_words() -> None:
     assert show("tokens", 1_200_000) == "1,200,000 tokens"
     assert show("turns", 1) == "1 turn"
