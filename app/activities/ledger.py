@@ -70,7 +70,7 @@ class Ledgers:
     def of(self, fleet: str, run: str) -> RunLedger:
         """The run's ledger, with all that is on record now. Raises JournalError."""
         ledger = self._runs.setdefault((fleet, run), RunLedger())
-        for seq, fact in self._journal.of_run_after(fleet, run, KINDS, ledger.after):
+        ledger.after, facts = self._journal.of_run_after(fleet, run, KINDS, ledger.after)
+        for fact in facts:
             ledger.learn(fact)
-            ledger.after = seq
         return ledger

@@ -19,6 +19,7 @@ with workflow.unsafe.imports_passed_through():
 FIRST_PAUSE = timedelta(seconds=5)
 LONGEST_PAUSE = timedelta(minutes=5)
 """Between two looks for a provider that is down; each is twice as long as the one before."""
+SILENT = "has made no progress; you are asked about it"
 _OF_PROVIDER = ("usage_limit", "provider_down")
 
 
@@ -154,7 +155,9 @@ class Limits:
             return
         state.open[item.id] = item
         await self._facts.interrupt(item.id)
-        if item.blocking:
+        if item.about == "stall" and state.status is AgentStatus.RUNNING:
+            await self._move(AgentStatus.RUNNING, SILENT)
+        elif item.blocking:
             await self._show()
 
     async def answer(self, item: steps.InterruptRef, order: steps.AnswerOrder) -> None:
@@ -180,8 +183,10 @@ class Limits:
         await self._show()
 
     async def _show(self) -> None:
-        """An agent at rest: what it waits for may be something else now."""
+        """What an agent at rest waits for may be something else now, and one that was silent has its answer."""
         state = self._state
+        if (state.status, state.reason) == (AgentStatus.RUNNING, SILENT):
+            await self._move(AgentStatus.RUNNING, state.doing)
         resting = state.status in (AgentStatus.IDLE, AgentStatus.WAITING) and not state.waits
         if resting and state.hold is None and state.resuming is None and not state.stop:
             await self._move(*state.waiting_for())

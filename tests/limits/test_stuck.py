@@ -44,10 +44,12 @@ async def test_silence_is_asked_about_once_and_instructions_end_the_turn(paths: 
         (asked,) = board.open_interrupts
         assert (asked.kind, asked.about, asked.default) == (InterruptKind.DEBUG_REQUEST, "stall", WAIT_ON)
         assert "sleep 9999" in asked.body and "said: I look into it." in asked.body
+        await team.until(lambda board: board.agents["alice"].reason == "has made no progress; you are asked about it")
         await asyncio.sleep(3)
         board = await team.until(lambda board: True)
         assert len(board.interrupts) == 1, "an open question is not asked again"
         await team.control.answer(team.fleet, asked.id, Answer(option=WAIT_ON))
+        await team.until(lambda board: board.agents["alice"].reason == "begins its task")
         await asyncio.sleep(3)
         board = await team.until(lambda board: True)
         assert len(board.interrupts) == 1, "nor one that is answered, as long as nothing has come since"
