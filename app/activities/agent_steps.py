@@ -140,6 +140,9 @@ class AgentSteps:
                 hold = None if member is None else self._warden.held(member, turn)
                 if hold is None:
                     raise
+                if self._has_finished(turn):  # it wanted to say goodbye: nobody is asked whether it may
+                    self._end(turn, TurnOutcome(session="", stop_reason="end_turn"), 0.0)
+                    return steps.TurnResult(stop_reason="end_turn", session="")
                 return _held(hold)
         return steps.TurnResult(stop_reason=outcome.stop_reason, session=outcome.session)
 
@@ -282,6 +285,12 @@ class AgentSteps:
         found = self._mail.envelopes if turn.cause == "start" else self._mail.for_prompt
         parts += await self._mail.texts(member.sandbox, found(turn.messages))
         return "\n\n".join(parts) or prompts.ALL_READ
+
+    def _has_finished(self, turn: steps.TurnOrder) -> bool:
+        """Whether the agent has said in this turn that its task is complete."""
+        where = {"fleet": turn.order.fleet, "run": turn.order.run, "agent": turn.order.agent}
+        finished, begun = self._journal.last("agent_finished", **where), self._journal.last("turn_started", **where)
+        return finished is not None and begun is not None and finished.at >= begun.at
 
     def _session(self, order: steps.AgentOrder) -> str | None:
         fact = self._journal.last("session_opened", fleet=order.fleet, run=order.run, agent=order.agent)

@@ -16,8 +16,8 @@ from app.domain.events import AgentStatus
 from app.domain.interrupt import Answer, InterruptKind, InterruptState
 from app.domain.limits import TRY_NOW
 from app.workflows import limits as pace
-from tests.limits.asking import PROJECT, ask, scenario
 from tests.team import Team, Turn
+from tests.workflows.asking import PROJECT, ask, scenario
 
 
 def team_of(paths: Paths, temporal: Client, folder: Path, troubles: str, limits: str = "", tries: int = 8) -> Team:

@@ -14,8 +14,8 @@ from app.domain.board import Board
 from app.domain.events import AgentStatus
 from app.domain.interrupt import Answer, Interrupt, InterruptKind, InterruptState
 from app.domain.limits import CONTINUE_ONCE, STOP_AGENT
-from tests.limits.asking import PROJECT, ask, scenario
 from tests.team import Team, Turn
+from tests.workflows.asking import PROJECT, ask, scenario
 
 
 def asked(board: Board, about: str) -> list[Interrupt]:
@@ -134,6 +134,22 @@ async def test_wall_clock_ends_a_turn_that_never_asks(paths: Paths, temporal: Cl
         await team.until(lambda board: board.outcome == "completed")
         assert [fact.amount for fact in team.facts(ev.BudgetRaised)] == [3600]
         assert [fact.turn for fact in team.facts(ev.TurnResumed)] == [1]
+
+
+async def test_who_has_finished_is_not_held_for_its_last_words(paths: Paths, temporal: Client, tmp_path: Path) -> None:
+    async def script(turn: Turn) -> None:
+        await turn.call("finish", summary="done")
+        while True:
+            await ask(paths, team.fleet, turn)
+
+    text = PROJECT.format(limits="tokens: 500")
+    team = Team(paths, temporal, script, text=text, rehearsal=scenario(tmp_path))
+    async with team:
+        await team.start()
+        board = await team.until(lambda board: board.outcome != "")
+        assert board.outcome == "completed"
+        assert not asked(board, "budget")
+        assert [fact.stop_reason for fact in team.facts(ev.TurnEnded)] == ["end_turn"]
 
 
 async def test_new_instructions_alone_do_not_raise_a_limit(paths: Paths, temporal: Client) -> None:

@@ -13,8 +13,8 @@ from app.domain.events import AgentStatus
 from app.domain.interrupt import Answer, InterruptKind
 from app.domain.limits import CANCEL_TURN, LET_GO_ON, RESTART, WAIT_ON
 from app.domain.ports import Said, ToolActivity
-from tests.limits.asking import PROJECT
 from tests.team import Team, Turn
+from tests.workflows.asking import PROJECT
 
 PAIR = """
 project: {name: pair}
