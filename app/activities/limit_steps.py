@@ -9,6 +9,7 @@ from temporalio import activity
 
 from app.activities.crew import Crew
 from app.activities.warden import Warden
+from app.domain.errors import SkerryError
 from app.workflows import holds
 from app.workflows.references import AgentOrder
 
@@ -26,8 +27,12 @@ class LimitSteps:
 
     @activity.defn(name=holds.MAY_BEGIN)
     async def may_begin(self, order: holds.BeginOrder) -> holds.Permit:
-        """Whether the agent may have its next turn."""
-        return holds.Permit(hold=self._warden.may_begin(order))
+        """Whether the agent may have its next turn. With an agents.yaml that cannot be read, the turn says so itself."""
+        try:
+            limits = self._crew.limits(order.order)
+        except SkerryError:
+            return holds.Permit()
+        return holds.Permit(hold=self._warden.may_begin(order, limits))
 
     @activity.defn(name=holds.PROBE_MODEL)
     async def probe_model(self, order: AgentOrder) -> bool:

@@ -5,16 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any, Literal
 
 from app.activities.ledger import Ledgers, RunLedger
-from app.activities.member import Member, Roster, member_key
-from app.config import load_project
+from app.activities.member import Member, Roster
 from app.domain import events as ev
 from app.domain import limits
 from app.domain.account import Account
-from app.domain.errors import SkerryError
 from app.domain.fleet import Limits
 from app.domain.interrupt import Interrupt
 from app.domain.prices import PriceTable
@@ -77,9 +74,9 @@ class Warden:
         return hold.words
 
     # -- around a turn -----------------------------------------------------------------------------------------
-    def may_begin(self, order: BeginOrder) -> Hold | None:
+    def may_begin(self, order: BeginOrder, spec: Limits) -> Hold | None:
         """What keeps the agent from a turn that is about to begin, or to go on."""
-        return self._in_the_way(order.order, self._limits(order.order), order.turn)
+        return self._in_the_way(order.order, spec, order.turn)
 
     def held(self, member: Member, turn: steps.TurnOrder) -> Hold | None:
         """What cut the turn that has just ended; None when its end is the agent's own."""
@@ -141,14 +138,6 @@ class Warden:
             until=trouble.until,
             max_resumes=resumes,
         )
-
-    def _limits(self, order: AgentOrder) -> Limits:
-        """As agents.yaml has them now; as they were when it cannot be read."""
-        try:
-            return load_project(Path(order.project_file)).fleet.agent(order.agent).limits
-        except SkerryError:
-            member = self._roster.get(member_key(order.fleet, order.agent))
-            return Limits() if member is None else member.spec.limits
 
     def decided(self, decision: DecisionOrder) -> None:
         """Put on record what the user's answer allows."""

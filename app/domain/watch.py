@@ -22,6 +22,8 @@ Cause = Literal["stall", "failures", "ping_pong"]
 
 SHORT_MESSAGE = 280
 """Characters of a message that says hardly anything; a longer one may be work."""
+_WHILE_RUNNING = 1.05
+"""A command has a time limit of its own, by default the same: that comes first, and is progress."""
 _KEPT = 12
 _TAIL = 1500
 
@@ -119,7 +121,8 @@ class AgentWatch:
         """What is wrong at ``now``. ``since``: nobody looked before; ``stall`` in seconds, ``failures`` in a row."""
         quiet_since = max(item for item in (self.progress_at, self.moved_at, since) if item is not None)
         silent = (now - quiet_since).total_seconds()
-        if self.state is AgentStatus.RUNNING and silent >= stall and "stall" not in self.asked:
+        patience = stall * _WHILE_RUNNING if self.running else stall
+        if self.state is AgentStatus.RUNNING and silent >= patience and "stall" not in self.asked:
             yield Suspicion("stall", "stall", f"{self.agent} has made no progress", self._silence(quiet_since))
         if self.failed is not None and self.failures >= failures and "failures" not in self.asked:
             what = _line(self.failed.command or self.failed.title, 80)

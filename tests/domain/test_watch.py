@@ -70,7 +70,7 @@ def test_silence_is_time_without_a_sign_of_work() -> None:
     ):
         film.add(kind, **values)
         assert not film.suspicions(after=59)
-        assert [item.cause for item in film.suspicions(after=60)] == ["stall"]
+        assert [item.cause for item in film.suspicions(after=63)] == ["stall"]
     film.add(ev.ModelCalled, provider="p", model="m", status=200)
     assert film.suspicions(after=59), "that a model answers is not yet progress"
 
