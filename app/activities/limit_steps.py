@@ -27,7 +27,7 @@ class LimitSteps:
 
     @activity.defn(name=holds.MAY_BEGIN)
     async def may_begin(self, order: holds.BeginOrder) -> holds.Permit:
-        """Whether the agent may have its next turn. With an agents.yaml that cannot be read, the turn says so itself."""
+        """Whether the agent may have its next turn; when agents.yaml cannot be read, the turn says so itself."""
         try:
             limits = self._crew.limits(order.order)
         except SkerryError:

@@ -72,7 +72,7 @@ def test_silence_is_time_without_a_sign_of_work() -> None:
         assert not film.suspicions(after=59)
         assert [item.cause for item in film.suspicions(after=63)] == ["stall"]
     film.add(ev.ModelCalled, provider="p", model="m", status=200)
-    assert film.suspicions(after=59), "that a model answers is not yet progress"
+    assert film.suspicions(after=63), "that a model answers is not yet progress"
 
 
 def test_only_who_runs_can_stall() -> None:
