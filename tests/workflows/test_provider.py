@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 from temporalio.client import Client
 
 from app.config import Paths
@@ -108,6 +116,53 @@ async def test_a_moment_without_the_provider_is_the_programs_own(
         board = await team.until(lambda board: board.outcome != "")
         assert board.outcome == "completed"
         assert not reasons(team) and not team.facts(ev.ModelTrouble)
+
+
+@asynccontextmanager
+async def serving(port: int) -> AsyncIterator[None]:
+    """A provider on that port, which answers everything with a usage."""
+
+    async def answer(request: Request) -> Response:
+        return JSONResponse({"output": [], "usage": {"input_tokens": 7, "output_tokens": 3}})
+
+    app = Starlette(routes=[Route("/{path:path}", answer, methods=["GET", "POST"])])
+    with socket.create_server(("127.0.0.1", port)) as sock:
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off", ws="none"))
+        task = asyncio.create_task(server._serve([sock]))
+        yield
+        server.should_exit = True
+        await task
+
+
+async def test_a_provider_that_comes_back_is_found(paths: Paths, temporal: Client) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        port = sock.getsockname()[1]
+    text = (
+        PROJECT.format(limits="stall: 1h")
+        + f"    provider: local\nproviders:\n  local: {{api: openai, base_url: 'http://127.0.0.1:{port}/v1'}}\n"
+    )
+
+    async def script(turn: Turn) -> None:
+        for number in range(5):
+            try:
+                await ask(paths, team.fleet, turn)
+                break
+            except Exception as error:
+                if " 400: " in str(error) or number == 4:
+                    raise
+        await turn.call("finish", summary="done")
+
+    team = Team(paths, temporal, script, text=text)
+    async with team:
+        await team.start()
+        await team.until(lambda board: board.agents["alice"].reason == "model provider down")
+        async with serving(port):
+            board = await team.until(lambda board: board.outcome != "", seconds=60)
+        assert board.outcome == "completed"
+        assert [fact.status for fact in team.facts(ev.ModelCalled)] == [503, 503, 503, 200]
+        assert [fact.cause for fact in team.facts(ev.ModelTrouble)] == ["provider_down", ""]
+        assert not board.interrupts, "it was back before anybody had to be asked"
+        assert len(team.facts(ev.TurnStarted)) == 1
 
 
 async def test_a_provider_that_refuses_connections(paths: Paths, temporal: Client, tmp_path: Path) -> None:
