@@ -23,12 +23,15 @@ from app.activities.crew import Crew
 from app.activities.mail_room import MailRoom
 from app.activities.member import Roster, member_key
 from app.activities.tool_calls import ToolCalls
+from app.activities.warden import Warden
+from app.activities.watch import Watch, watching
 from app.config import Paths, Project, load_project
 from app.control import Control, read_board
 from app.domain.board import Board
 from app.domain.errors import NotFound
 from app.domain.events import Event
 from app.domain.ports import ActionResult, TurnObserver, TurnOutcome, TurnRequest
+from app.domain.prices import PriceTable
 from app.engine.instance import EngineInfo, InstanceLock, write_ready
 from app.engine.worker import WORKFLOWS, make_worker, workflow_runner
 from app.gateway.server import Gateway
@@ -79,6 +82,9 @@ class Team:
     """Whether the histories it makes are replayed at the end."""
     block_seconds: float = 45.0
     """How long one tool call may wait."""
+    prices: PriceTable = field(default_factory=PriceTable)
+    rehearsal: str | None = None
+    """A scenario whose scripted model stands behind the doors, for scripts that ask it."""
 
     async def __aenter__(self) -> Team:
         folder = self.paths.state / "project"
@@ -92,7 +98,8 @@ class Team:
         self.index = SearchIndex(self.paths.search_db)
         self.stack.callback(self.index.close)
         self.calls = ToolCalls(self.roster, self.mail, self.client, self.index, block_seconds=self.block_seconds)
-        self.gateway = Gateway(self.calls.handle, lambda usage: None, self.calls.refused)
+        self.warden = Warden(self.roster, self.journal, self.prices)
+        self.gateway = Gateway(self.calls.handle, self.warden.metered, self.calls.refused, self.warden.gate)
         memory = open_database(self.paths.journal_db)
         self.stack.callback(memory.close)
         self.stack.callback(self.journal.close)
@@ -109,7 +116,8 @@ class Team:
             make_runtime=lambda kind: ScriptedRuntime(self._play),
         )
         self.stack.push_async_callback(self.crew.close)
-        await self.stack.enter_async_context(make_worker(self.client, AgentSteps(self.crew, self.mail)))
+        await self.stack.enter_async_context(make_worker(self.client, AgentSteps(self.crew, self.mail, self.warden)))
+        await self.stack.enter_async_context(watching(Watch(self.roster, self.warden, self.client)))
         self.control = Control(self.paths, self.client, EngineInfo(0, "test", "", "", ""))
         self.stack.push_async_callback(self.control.close)
         return self
@@ -138,7 +146,7 @@ class Team:
         return self.project.fleet_id
 
     async def start(self) -> str:
-        return await self.control.run_fleet(self.project)
+        return await self.control.run_fleet(self.project, self.rehearsal)
 
     async def until(self, holds: Callable[[Board], bool], seconds: float = 30.0) -> Board:
         """The board as soon as something holds of it."""

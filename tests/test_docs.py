@@ -31,7 +31,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "limits": Limits,
 }
 AS_SIZE = {"memory", "disk", "output"}
-AS_DURATION = {"wall_clock", "command", "stall"}
+AS_DURATION = {"wall_clock", "command", "stall", "provider_down"}
 
 
 def text(name: str) -> str:

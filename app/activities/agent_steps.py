@@ -16,8 +16,9 @@ from temporalio import activity
 from app.activities.arrivals import turn_topic
 from app.activities.confirmations import ConfirmationSteps
 from app.activities.crew import Crew
-from app.activities.failures import told_to_temporal
+from app.activities.failures import MAX_TRIES, told_to_temporal
 from app.activities.heartbeat import beating
+from app.activities.limit_steps import LimitSteps
 from app.activities.machine_steps import MachineSteps, prepared
 from app.activities.mail_room import MailRoom
 from app.activities.member import Member
@@ -26,25 +27,30 @@ from app.activities.observer import TurnRecorder
 from app.activities.own_workflow import OwnWorkflow
 from app.activities.permissions import Permissions
 from app.activities.playing import Playing, is_given_up
+from app.activities.warden import Warden
 from app.config.approvals import open_channel
 from app.domain import events as ev
 from app.domain import prompts
 from app.domain.envelope import USER, Envelope, MessageState
-from app.domain.errors import ConfigError, SandboxError
+from app.domain.errors import ConfigError, RuntimeFailure, SandboxError
 from app.domain.interrupt import Interrupt, InterruptState
 from app.domain.ports import Sandbox, TurnOutcome, TurnRequest
 from app.workflows import steps
+from app.workflows.holds import Hold
 
 CANCEL_GRACE_SECONDS = 10.0
+TRIES_OF_A_STEP = 100
+"""More than a step is ever tried: a turn that was cut by a limit goes on with a number of try of its own."""
 log = logging.getLogger(__name__)
 
 
 class AgentSteps:
     """What ``workflows.steps`` names, done."""
 
-    def __init__(self, crew: Crew, mail: MailRoom) -> None:
+    def __init__(self, crew: Crew, mail: MailRoom, warden: Warden) -> None:
         self._crew = crew
         self._mail = mail
+        self._warden = warden
         self._journal = mail.journal
 
     def all(self) -> Sequence[Callable[..., Any]]:
@@ -62,6 +68,7 @@ class AgentSteps:
             self.release_agent,
             *MachineSteps(self._crew).all(),
             *ConfirmationSteps(self._journal).all(),
+            *LimitSteps(self._crew, self._warden).all(),
         )
 
     @activity.defn(name=steps.RECORD)
@@ -121,13 +128,24 @@ class AgentSteps:
     async def run_turn(self, turn: steps.TurnOrder) -> steps.TurnResult:
         """Give the agent its prompt and wait for the end of its turn; go on with it when a crash cut it."""
         async with told_to_temporal(), beating():
-            member = await self._crew.member(turn.order)
-            member.turn = turn.turn
+            member = None
             try:
+                member = await self._crew.member(turn.order)
                 outcome = await self._turn(member, turn)
             except SandboxError as error:
-                await self._crew.lost(member, error)
-                raise
+                if member is not None:
+                    await self._crew.lost(member, error)
+                if activity.info().attempt < MAX_TRIES:
+                    raise
+                return _held(self._warden.machine_lost(turn, error.message))
+            except RuntimeFailure:
+                hold = None if member is None else self._warden.held(member, turn)
+                if hold is None:
+                    raise
+                if self._has_finished(turn):  # it wanted to say goodbye: nobody is asked whether it may
+                    self._end(turn, TurnOutcome(session="", stop_reason="end_turn"), 0.0)
+                    return steps.TurnResult(stop_reason="end_turn", session="")
+                return _held(hold)
         return steps.TurnResult(stop_reason=outcome.stop_reason, session=outcome.session)
 
     @activity.defn(name=steps.MIRROR_WORKSPACE)
@@ -172,6 +190,9 @@ class AgentSteps:
         recorder = playing.recorder
         try:
             outcome = await self._outcome(member, turn, playing)
+            if member.refused_at is not None:  # whatever the program makes of that
+                recorder.flush()
+                raise RuntimeFailure("its turn was cut by a limit", operation="run a turn")
         except BaseException:
             if not is_given_up() and member.playing is playing:
                 member.playing = None
@@ -184,7 +205,8 @@ class AgentSteps:
         return outcome
 
     async def _play(self, member: Member, sandbox: Sandbox, turn: steps.TurnOrder) -> Playing:
-        attempt = activity.info().attempt
+        attempt = activity.info().attempt + turn.again * TRIES_OF_A_STEP
+        member.begin_turn(turn.turn)
         request = await self._begin(member, turn, attempt)
         permissions = Permissions(self._mail, OwnWorkflow(activity.client()))
         permit = partial(permissions.permit, member, turn.turn)
@@ -197,8 +219,13 @@ class AgentSteps:
 
     async def _outcome(self, member: Member, turn: steps.TurnOrder, playing: Playing) -> TurnOutcome:
         """The turn's outcome; when the activity is cancelled, the agent is asked to stop before we let go of it."""
+        cutting = asyncio.create_task(member.cut.wait())
         try:
-            return await asyncio.shield(playing.task)
+            await asyncio.wait({playing.task, cutting}, return_when=asyncio.FIRST_COMPLETED)
+            if not playing.task.done():
+                await playing.end(partial(self._cancel, member), CANCEL_GRACE_SECONDS)
+                raise RuntimeFailure("its turn was ended at a limit", operation="run a turn")
+            return playing.task.result()
         except asyncio.CancelledError:
             if is_given_up():
                 raise  # the next try takes it up
@@ -210,6 +237,8 @@ class AgentSteps:
             cancelled = TurnOutcome(session=playing.request.session or "", stop_reason="cancelled")
             self._end(turn, cancelled, time.monotonic() - playing.began)
             raise
+        finally:
+            cutting.cancel()
 
     async def _cancel(self, member: Member) -> None:
         """Tool calls that wait are answered first: the program could not stop before."""
@@ -232,7 +261,8 @@ class AgentSteps:
             # Word for word: the program is looked at for whether this prompt has arrived.
             prompt = known.prompt if isinstance(known, ev.TurnStarted) and known.turn == turn.turn else prompt
             name = f"t{turn.turn}/resumed/{attempt}"
-            self._journal.append(ev.TurnResumed(**_named(order, name), turn=turn.turn, attempt=attempt))
+            tried = activity.info().attempt
+            self._journal.append(ev.TurnResumed(**_named(order, name), turn=turn.turn, attempt=tried, again=turn.again))
         else:
             self._journal.append(
                 ev.TurnStarted(
@@ -261,6 +291,12 @@ class AgentSteps:
         parts += await self._mail.texts(member.sandbox, found(turn.messages))
         return "\n\n".join(parts) or prompts.ALL_READ
 
+    def _has_finished(self, turn: steps.TurnOrder) -> bool:
+        """Whether the agent has said in this turn that its task is complete."""
+        where = {"fleet": turn.order.fleet, "run": turn.order.run, "agent": turn.order.agent}
+        finished, begun = self._journal.last("agent_finished", **where), self._journal.last("turn_started", **where)
+        return finished is not None and begun is not None and finished.at >= begun.at
+
     def _session(self, order: steps.AgentOrder) -> str | None:
         fact = self._journal.last("session_opened", fleet=order.fleet, run=order.run, agent=order.agent)
         return fact.session or None if isinstance(fact, ev.SessionOpened) else None
@@ -276,6 +312,11 @@ class AgentSteps:
             seconds=round(seconds, 3),
         )
         self._journal.append(fact)
+
+
+def _held(hold: Hold) -> steps.TurnResult:
+    """The turn is not over: it goes on when the hold is."""
+    return steps.TurnResult(stop_reason="held", session="", hold=hold)
 
 
 def _named(order: steps.AgentOrder, name: str) -> dict[str, Any]:

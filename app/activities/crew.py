@@ -25,6 +25,7 @@ from app.config.rules_book import RulesBook, RulesNews
 from app.domain import events as ev
 from app.domain import prompts
 from app.domain.errors import SandboxError, SandboxLost, SkerryError
+from app.domain.fleet import Limits
 from app.domain.machines import Notice, SandboxRequest, unheard
 from app.domain.ports import AgentRuntime, Brief, Progress, Sandbox, SandboxHost
 from app.domain.terminal import Terminal, TerminalWish
@@ -161,6 +162,19 @@ class Crew:
         await self._host.stop(name)
         await self._gateway.close_door(key)
         self._note_sandbox(order, "stopped", "powered off; the disk is kept", 0.0)
+
+    def limits(self, order: AgentOrder) -> Limits:
+        """The limits that the agent's next turn has: those of agents.yaml as it was read last. Raises ConfigError."""
+        member = self._members.get(member_key(order.fleet, order.agent))
+        if member is not None and member.order.run == order.run and not self._is_outdated(order):
+            return member.spec.limits
+        return load_project(Path(order.project_file)).fleet.agent(order.agent).limits
+
+    async def model_answers(self, order: AgentOrder) -> bool:
+        """Whether the agent's model provider is there to be asked; its machine is not needed for that."""
+        member = self._enlist(order)
+        await self._open_door(member)
+        return await self._gateway.model_answers(member_key(order.fleet, order.agent))
 
     async def terminal(self, wish: TerminalWish) -> Terminal:
         """A terminal for a person. Raises NotFound or SandboxError naming the machine's state and the remedy."""

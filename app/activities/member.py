@@ -50,7 +50,19 @@ class Member:
     """The reload of agents.yaml that its project is of."""
     ending: bool = False
     """Whether its turn is being ended: nothing that it waits for is of use any more."""
+    refused_at: float | None = None
+    """When a request of its turn to the model was not let through first; monotonic seconds."""
+    closed_at: float | None = None
+    """Since when it may not go on, though its turn does."""
+    cut: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when its turn has to end for that."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def begin_turn(self, turn: int) -> None:
+        """What was in the way of an earlier turn, or of an earlier try, is over."""
+        self.turn = turn
+        self.refused_at = self.closed_at = None
+        self.cut.clear()
 
     async def told(self) -> None:
         """Wait until its workflow has been told what it was to be told, a bounded time."""

@@ -17,9 +17,11 @@ from app.activities.crew import Crew
 from app.activities.mail_room import MailRoom
 from app.activities.member import Roster, member_key
 from app.activities.tool_calls import ToolCalls
+from app.activities.warden import Warden
 from app.bench.echo import EchoWorkflow
 from app.config import Paths, Project, load_project, prepare_project
 from app.domain.ports import ActionResult, TurnObserver, TurnOutcome, TurnRequest
+from app.domain.prices import PriceTable
 from app.engine.team_orders import declared, plans
 from app.engine.temporal_server import TemporalServer, server_version, temporal_binary
 from app.engine.worker import make_worker
@@ -122,7 +124,9 @@ async def at_work(paths: Paths, client: Client, names: list[str]) -> AsyncIterat
             make_runtime=lambda kind: ScriptedRuntime(team.play),
         )
         stack.push_async_callback(crew.close)
-        await stack.enter_async_context(make_worker(client, AgentSteps(crew, mail)))
+        await stack.enter_async_context(
+            make_worker(client, AgentSteps(crew, mail, Warden(roster, journal, PriceTable())))
+        )
         handle = await _start(client, project)
         await team.all_begun()
         yield team

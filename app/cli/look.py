@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
+from app.cli.budget import used_for_programs, used_line
 from app.cli.listing import Column, Row, listing, wrapped
 from app.cli.output import clock, console, emit_json, plain, plain_line, say, width_of
 from app.cli.place import ProjectOption, naming, project_place
@@ -221,7 +222,9 @@ def _agent(view: AgentView, usage: UsageSample | None) -> dict[str, Any]:
         "memory_bytes": None if usage is None else usage.memory_bytes,
         "disk_bytes": None if usage is None else usage.disk_bytes,
     }
-    return {**asdict(view), "state": view.state.value, "since": since, "needs_user": view.needs_user, **figures}
+    known = {name: value for name, value in asdict(view).items() if name not in ("account", "budget")}
+    named = {"state": view.state.value, "since": since, "needs_user": view.needs_user}
+    return {**known, **named, **figures, **used_for_programs(view, datetime.now(UTC))}
 
 
 def _status_row(view: AgentView, fleet: str, usage: UsageSample | None) -> Row:
@@ -234,6 +237,8 @@ def _status_row(view: AgentView, fleet: str, usage: UsageSample | None) -> Row:
         details.append(Text(f"machine: {machine_note(view.sandbox_note, fleet, view.id)}", "dim"))
     if view.sandbox == "lost":
         details.append(Text(f"machine lost: {machine_note(view.sandbox_note, fleet, view.id)}", "yellow"))
+    if used := used_line(view, datetime.now(UTC)):
+        details.append(used)
     if view.limit:
         times = f" ({view.limits_reached} times)" if view.limits_reached > 1 else ""
         details.append(Text(f"limit: {plain_line(view.limit)}{times}", "yellow"))

@@ -8,8 +8,9 @@ from functools import singledispatch
 from rich.text import Text
 
 from app.cli.listing import wrapped
-from app.cli.output import plain, plain_line
+from app.cli.output import clock, plain, plain_line
 from app.domain import events as ev
+from app.domain.budget import show
 from app.domain.envelope import MessageState
 from app.domain.events import AgentStatus, Event
 from app.domain.interrupt import Answer, Interrupt, InterruptKind
@@ -125,6 +126,22 @@ def _limit(event: ev.LimitReached, depth: Depth) -> Text:
 
 
 @_tell.register
+def _budget(event: ev.BudgetRaised, depth: Depth) -> Text:
+    if event.turn:
+        return Text(f"may go beyond its limit of {event.limit} in turn {event.turn}", "green")
+    return Text(f"may use more: {show(event.limit, event.amount)}", "green")
+
+
+@_tell.register
+def _model_trouble(event: ev.ModelTrouble, depth: Depth) -> Text:
+    if not event.cause:
+        return Text("its model may be asked again", "green")
+    what = "usage limit of the model provider" if event.cause == "usage_limit" else "the model provider is down"
+    until = "" if event.until is None else f" until {clock(event.until)}"
+    return Text(f"{what}{until}{f': {plain_line(event.detail)}' if event.detail else ''}", "yellow")
+
+
+@_tell.register
 def _reconciled(event: ev.HostReconciled, depth: Depth) -> Text | None:
     return Text(reconciled_words(event), "dim") if event.removed else None
 
@@ -141,7 +158,7 @@ def _turn_started(event: ev.TurnStarted, depth: Depth) -> Text | None:
 
 @_tell.register
 def _turn_resumed(event: ev.TurnResumed, depth: Depth) -> Text:
-    return Text(f"turn {event.turn} goes on after an interruption", "yellow")
+    return Text(f"turn {event.turn} goes on after {'a limit' if event.again else 'an interruption'}", "yellow")
 
 
 @_tell.register

@@ -234,7 +234,12 @@ class Control:
         body = f"answer/{interrupt_id}/{secrets.token_hex(4)}"
         self._journal.put_body(body, settled)
         order = steps.AnswerOrder(
-            interrupt_id=interrupt_id, body=body, action=answer.action, option=answer.option, by=answer.by
+            interrupt_id=interrupt_id,
+            body=body,
+            action=answer.action,
+            option=answer.option,
+            by=answer.by,
+            has_text=bool(answer.text.strip()),
         )
         await self._deliver(fleet, interrupt.agent, order)
         return settled

@@ -8,6 +8,8 @@ from datetime import datetime
 from functools import singledispatch
 
 from app.domain import events as ev
+from app.domain.account import Account
+from app.domain.budget import Budget, Used
 from app.domain.envelope import Envelope, MessageState, may_move
 from app.domain.events import ENDED, AgentStatus, Event
 from app.domain.interrupt import Interrupt, InterruptKind, InterruptState
@@ -48,6 +50,18 @@ class AgentView:
     tools_refused: int = 0
     last_refusal: str = ""
     """The last tool call that was refused, and why."""
+    account: Account = field(default_factory=Account)
+    """What it has used."""
+    budget: Budget | None = None
+    """What it may use."""
+
+    def used(self, now: datetime) -> list[Used]:
+        """Each of its limits, with what is used of it; none in a run of an older Skerry."""
+        return [] if self.budget is None else self.account.limits(self.budget, now, self.turn)
+
+    def used_words(self, now: datetime) -> str:
+        """The same in a line."""
+        return "" if self.budget is None else self.account.summary(self.budget, now, self.turn)
 
     @property
     def needs_user(self) -> bool:
@@ -91,6 +105,8 @@ class Board:
         elif event.run != self.run:
             return False
         _fold(event, self)
+        if event.agent in self.agents:
+            self.agents[event.agent].account = self.agents[event.agent].account.learn(event)
         self.revision += 1
         return True
 
@@ -138,7 +154,9 @@ class Board:
         self.messages.clear()
         self.interrupts.clear()
         self.agents = {
-            item.id: AgentView(item.id, item.type, item.description, item.model, item.recipients, since=event.at)
+            item.id: AgentView(
+                item.id, item.type, item.description, item.model, item.recipients, since=event.at, budget=item.budget
+            )
             for item in event.agents
         }
 
@@ -285,7 +303,7 @@ def _reloaded(event: ev.FleetReloaded, board: Board) -> None:
         known = item.id in board.agents
         view = board.agent(item.id)
         view.type, view.description, view.model = item.type, item.description, item.model
-        view.recipients, view.removed = item.recipients, False
+        view.recipients, view.removed, view.budget = item.recipients, False, item.budget
         if not known or (item.id in event.added and view.state in ENDED):  # it begins, perhaps once more
             view.state, view.reason, view.since = AgentStatus.STARTING, "", event.at
     for name in event.removed:

@@ -10,9 +10,13 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from app.domain.budget import Budget
 from app.domain.envelope import Envelope, MessageState
 from app.domain.fact import Fact as Fact  # noqa: PLC0414  # facts are looked for here
 from app.domain.interrupt import Answer, Interrupt, InterruptState
+from app.domain.model_facts import BudgetRaised as BudgetRaised  # noqa: PLC0414  # facts are looked for here
+from app.domain.model_facts import ModelCalled as ModelCalled  # noqa: PLC0414  # facts are looked for here
+from app.domain.model_facts import ModelTrouble as ModelTrouble  # noqa: PLC0414  # facts are looked for here
 from app.domain.rule_facts import PermissionDecided as PermissionDecided  # noqa: PLC0414  # facts are looked for here
 from app.domain.rule_facts import RulesReread as RulesReread  # noqa: PLC0414  # facts are looked for here
 
@@ -59,6 +63,8 @@ class AgentDeclared(BaseModel):
     model: str = ""
     recipients: tuple[str, ...] = ()
     indirect: Literal["ask", "deny", "allow"] = "ask"
+    budget: Budget | None = None
+    """What it may use up; None in runs of an older Skerry."""
 
 
 class RunStarted(Fact):
@@ -148,11 +154,12 @@ class TurnStarted(Fact):
 
 
 class TurnResumed(Fact):
-    """A turn that a crash cut goes on in the same conversation."""
+    """A turn that a crash, or (``again``: how often) a limit, cut goes on in the same conversation."""
 
     kind: Literal["turn_resumed"] = "turn_resumed"
     turn: int
     attempt: int
+    again: int = 0
 
 
 class TurnEnded(Fact):
@@ -302,18 +309,6 @@ class WorkspaceMirrored(Fact):
     refused: tuple[tuple[str, str], ...] = ()
 
 
-class ModelCalled(Fact):
-    """One request to a model provider through the gateway; ``status`` is HTTP's, ``seconds`` to the last byte."""
-
-    kind: Literal["model_called"] = "model_called"
-    provider: str
-    model: str
-    status: int
-    input_tokens: int = 0
-    output_tokens: int = 0
-    seconds: float = 0.0
-
-
 class AgentFinished(Fact):
     """The agent said that its task is complete."""
 
@@ -351,6 +346,8 @@ Event = Annotated[
     | MemoryWritten
     | WorkspaceMirrored
     | ModelCalled
+    | BudgetRaised
+    | ModelTrouble
     | AgentFinished,
     Field(discriminator="kind"),
 ]

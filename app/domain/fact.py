@@ -1,4 +1,4 @@
-"""What every fact is."""
+"""What all facts share. A module of its own, so that kinds of facts need not all stand in one file."""
 
 from __future__ import annotations
 

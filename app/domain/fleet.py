@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from app.domain.budget import Budget
 from app.domain.errors import NotFound
 from app.domain.quantities import Duration, Size
 from app.domain.topology import TopologyInvalid, topology_problems
@@ -127,7 +128,24 @@ class Limits(_Spec):
         default=1024, description="Processes and threads its commands may have at the same time."
     )
     output: Size = 256 * 1024
-    stall: Duration = 600.0
+    stall: Duration = Field(default=600.0, description="Time without progress after which the user is asked.")
+    repeated_failures: Annotated[int, Field(strict=True, ge=2, le=1000)] = Field(
+        default=3, description="The same action failing so often in a row: the user is asked."
+    )
+    ping_pong: Annotated[int, Field(strict=True, ge=4, le=1000)] = Field(
+        default=8, description="Short messages to and fro between two agents: the user is asked."
+    )
+    provider_down: Duration = Field(
+        default=600.0, description="Time without an answer of the model provider after which the user is asked."
+    )
+    usage_limit_resumes: Annotated[int, Field(strict=True, ge=0, le=1000)] = Field(
+        default=5, description="How often in a row the agent goes on by itself after a usage limit of its provider."
+    )
+
+    @property
+    def budget(self) -> Budget:
+        """What the agent may use up in a run."""
+        return Budget(turns=self.turns, tokens=self.tokens, cost_usd=self.cost_usd, wall_clock=self.wall_clock)
 
 
 class AgentDefaults(_Spec):

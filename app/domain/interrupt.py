@@ -63,6 +63,8 @@ class Interrupt(BaseModel):
     """The held message an approval decides about."""
     permission: bool = False
     """Whether a program waits for the answer in the middle of its turn; the agent is not told of it in a prompt."""
+    about: str = ""
+    """What the host asks about, when it was not the agent that asked: ``budget:tokens``, ``stall``, …"""
     raised_at: datetime
     state: InterruptState = InterruptState.OPEN
     answer: Answer | None = None

@@ -112,6 +112,8 @@ def answer_block(interrupt: Interrupt) -> str:
     words = "\n".join(part for part in (answer.option, answer.text) if part) or "(no words)"
     if answer.action == "modify":
         return f"New instructions from the user, in answer to {interrupt.id} ({interrupt.title}):\n\n{words}"
+    if interrupt.about:
+        return f"The user was asked about you: {interrupt.title}\n\nAnswer to {interrupt.id}: {words}"
     return f"You asked: {interrupt.title}\n\nAnswer to {interrupt.id}: {words}"
 
 

@@ -203,6 +203,7 @@ class Minds:
                 blocking=item.blocking,
                 message=message,
                 permission=item.permission,
+                about=item.about,
             )
 
     def _take_up(self, state: AgentState, order: AgentOrder, past: Past) -> None:
@@ -242,6 +243,8 @@ def _is_for_agent(asked: Interrupt, settled: ev.InterruptSettled) -> bool:
     answer = settled.answer
     if answer is None or asked.kind is InterruptKind.PROGRESS_REPORT or answer.action == "cancel" or asked.permission:
         return False
+    if asked.about:
+        return bool(answer.text.strip()) and (answer.action == "modify" or not asked.about.startswith("budget"))
     if asked.message_id is None:
         return True
     accepted = answer.action == "resume" and answer.option in (DELIVER_ONCE, ALWAYS)

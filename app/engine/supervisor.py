@@ -19,7 +19,10 @@ from app.activities.crew import Crew
 from app.activities.mail_room import MailRoom
 from app.activities.member import Roster
 from app.activities.tool_calls import ToolCalls
+from app.activities.warden import Warden
+from app.activities.watch import Watch, watching
 from app.config import Paths
+from app.config.prices import load_prices
 from app.domain import events as ev
 from app.domain.ports import AgentRuntime, SandboxHost
 from app.engine.expiry import expiring
@@ -32,7 +35,6 @@ from app.engine.temporal_server import TemporalServer, server_version, temporal_
 from app.engine.terminal_server import TerminalServer
 from app.engine.usage import UsageSampler, measuring
 from app.engine.worker import make_worker
-from app.gateway.door import ModelUsage
 from app.gateway.server import Gateway
 from app.store.database import open_database
 from app.store.journal import Journal
@@ -68,11 +70,14 @@ class Engine:
                 mail = MailRoom.open(journal, self._paths)
                 stack.callback(mail.close)
                 begun = await reseed(journal, mail.postbox, client)
-                crew = await stack.enter_async_context(self._crew(mail, client))
-                worker = make_worker(client, AgentSteps(crew, mail))
+                roster: Roster = {}
+                warden = Warden(roster, journal, load_prices(self._paths))
+                crew = await stack.enter_async_context(self._crew(mail, client, roster, warden))
+                worker = make_worker(client, AgentSteps(crew, mail, warden))
                 await hand_over_orphaned_steps(client)
                 await stack.enter_async_context(worker)
                 await until_at_work(client, begun)
+                await stack.enter_async_context(watching(Watch(roster, warden, client)))
                 await stack.enter_async_context(expiring(journal, mail.postbox, client))
                 await stack.enter_async_context(TerminalServer(self._paths.terminals, crew.terminal))
                 await stack.enter_async_context(self._announced(journal, server))
@@ -90,13 +95,12 @@ class Engine:
             await server.stop()
 
     @asynccontextmanager
-    async def _crew(self, mail: MailRoom, client: Client) -> AsyncIterator[Crew]:
+    async def _crew(self, mail: MailRoom, client: Client, roster: Roster, warden: Warden) -> AsyncIterator[Crew]:
         journal = mail.journal
         host = self._make_host(self._paths)
-        roster: Roster = {}
         index = SearchIndex(self._paths.search_db)
         calls = ToolCalls(roster, mail, client, index)
-        gateway = Gateway(calls.handle, lambda usage: journal.append(_model_called(usage)), calls.refused)
+        gateway = Gateway(calls.handle, warden.metered, calls.refused, warden.gate)
         memory = open_database(self._paths.journal_db)
         usage = UsageTable(self._paths.journal_db)
         crew = Crew(
@@ -135,23 +139,6 @@ class Engine:
             self._paths.engine_ready.unlink(missing_ok=True)
             end = datetime.now(UTC)
             journal.append(ev.EngineStopped(id=f"engine/{pid}/{end:%Y%m%d%H%M%S%f}/stopped", at=end, pid=pid))
-
-
-def _model_called(usage: ModelUsage) -> ev.ModelCalled:
-    now = datetime.now(UTC)
-    return ev.ModelCalled(
-        id=f"{usage.run}/{usage.agent}/model/{now.timestamp():.6f}",
-        at=now,
-        fleet=usage.fleet,
-        run=usage.run,
-        agent=usage.agent,
-        provider=usage.provider,
-        model=usage.model,
-        status=usage.status,
-        input_tokens=usage.input_tokens,
-        output_tokens=usage.output_tokens,
-        seconds=round(usage.seconds, 4),
-    )
 
 
 async def run_until_signalled(engine: Engine) -> None:

@@ -25,6 +25,7 @@ def declared(project: Project) -> tuple[AgentDeclared, ...]:
             model=agent.model or "",
             recipients=agent.direct_communication,
             indirect=agent.indirect_communication,
+            budget=agent.limits.budget,
         )
         for agent in project.fleet.agents
     )

@@ -17,7 +17,14 @@ from app.workflows.steps import TASK_QUEUE
 WORKFLOWS = (FleetWorkflow, AgentWorkflow, RemovalWorkflow)
 
 # Types that cross between workflows and us must be the same class on both sides.
-_SHARED = ("app.domain", "app.workflows.steps", "app.workflows.state", "pydantic")
+_SHARED = (
+    "app.domain",
+    "app.workflows.references",
+    "app.workflows.holds",
+    "app.workflows.steps",
+    "app.workflows.state",
+    "pydantic",
+)
 
 
 def workflow_runner() -> SandboxedWorkflowRunner:

@@ -20,11 +20,18 @@ class UsageReader:
         self._skipping = False
         self._input = 0
         self._output = 0
+        self._cached = 0
+        self._written = 0
 
     @property
     def tokens(self) -> tuple[int, int]:
         """Input and output tokens so far. Providers count cumulatively: the largest number counts."""
         return self._input, self._output
+
+    @property
+    def cache(self) -> tuple[int, int]:
+        """Of the input: tokens read from the provider's cache, and written into it."""
+        return self._cached, self._written
 
     def feed(self, chunk: bytes) -> None:
         """Take the next bytes."""
@@ -60,6 +67,8 @@ class UsageReader:
         for part in _with_usage(found):
             given, made = count(part)
             self._input, self._output = max(self._input, given), max(self._output, made)
+            cached, written = count_cached(part)
+            self._cached, self._written = max(self._cached, cached), max(self._written, written)
 
 
 def count(usage: Mapping[str, Any]) -> tuple[int, int]:
@@ -67,6 +76,14 @@ def count(usage: Mapping[str, Any]) -> tuple[int, int]:
     cached = _number(usage, "cache_creation_input_tokens") + _number(usage, "cache_read_input_tokens")
     given = _number(usage, "input_tokens") + cached or _number(usage, "prompt_tokens")
     return given, _number(usage, "output_tokens") or _number(usage, "completion_tokens")
+
+
+def count_cached(usage: Mapping[str, Any]) -> tuple[int, int]:
+    """Of these, input tokens read from the cache and written into it; OpenAI tells of them in ``…_tokens_details``."""
+    found = usage.get("input_tokens_details") or usage.get("prompt_tokens_details")
+    details = found if isinstance(found, dict) else {}
+    cached = _number(usage, "cache_read_input_tokens") or _number(details, "cached_tokens")
+    return cached, _number(usage, "cache_creation_input_tokens") or _number(details, "cache_write_tokens")
 
 
 def _with_usage(found: object) -> list[dict[str, Any]]:

@@ -16,14 +16,16 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from app.domain.errors import GatewayError
-from app.gateway.door import DoorSpec, Meter, ModelApi, Provider, usage
+from app.gateway.door import DoorSpec, Gate, Meter, ModelApi, Provider, UsageLimit, always_open, usage
 from app.gateway.keyring import resolve
 from app.gateway.metering import UsageReader
-from app.gateway.replies import problem, read_body
+from app.gateway.provider_limits import read_usage_limit
+from app.gateway.replies import not_let_through, problem, read_body
 
 RETRY_AFTER_SECONDS = 10
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 _TIMEOUT = httpx.Timeout(600, connect=10, pool=30)
+_PROBE_SECONDS = 15
 _MODEL_ID = r"[A-Za-z0-9._:@-]{1,200}"
 _KNOWN: Mapping[ModelApi, Mapping[str, re.Pattern[str]]] = {
     "openai": {
@@ -62,8 +64,9 @@ class _Call:
 class ModelProxy:
     """Forwards requests to providers. One per gateway; ``close`` it at the end."""
 
-    def __init__(self, meter: Meter) -> None:
+    def __init__(self, meter: Meter, gate: Gate = always_open) -> None:
         self._meter = meter
+        self._gate = gate
         self._client: httpx.AsyncClient | None = None
 
     async def close(self) -> None:
@@ -88,6 +91,8 @@ class ModelProxy:
             return await self._send(call, outgoing)
         except httpx.HTTPError as error:
             self._count(call, 503, (0, 0))
+            if closed := self._gate(door.key):
+                return not_let_through(closed, provider.api)
             message = f"the model provider {provider.name} cannot be reached: {type(error).__name__}"
             return problem(503, message, api=provider.api, code="provider_down", headers=_retry())
         except KeyEchoed:
@@ -100,9 +105,7 @@ class ModelProxy:
         # Compressed answers could not be counted; on the way to a provider the model takes the time, not the bytes.
         headers |= {"accept-encoding": "identity"} | _authorization(provider.api, key)
         url = httpx.URL(base + path, query=request.scope["query_string"][:2000] or None)
-        if self._client is None:
-            self._client = httpx.AsyncClient(timeout=_TIMEOUT, follow_redirects=False)
-        return self._client.build_request(request.method, url, headers=headers, content=body)
+        return self._http().build_request(request.method, url, headers=headers, content=body)
 
     async def _send(self, call: _Call, outgoing: httpx.Request) -> Response:
         assert self._client is not None
@@ -128,7 +131,10 @@ class ModelProxy:
         _check(call.key, body)
         reader.feed(body)
         reader.end()
-        self._count(call, answer.status_code, reader.tokens)
+        limit = read_usage_limit(answer.status_code, answer.headers, body, time.time())
+        self._count(call, answer.status_code, reader.tokens, reader.cache, limit)
+        if not answer.is_success and (closed := self._gate(call.door.key)):
+            return not_let_through(closed, call.provider.api)
         if answer.status_code in (401, 403):
             # Providers like to quote part of the key here; and it is the user's to mend, not the agent's.
             message = f"{call.provider.name} refused the credential; the user has to mend it"
@@ -150,9 +156,16 @@ class ModelProxy:
         finally:
             await answer.aclose()
             reader.end()
-            self._count(call, status, reader.tokens)
+            self._count(call, status, reader.tokens, reader.cache)
 
-    def _count(self, call: _Call, status: int, tokens: tuple[int, int]) -> None:
+    def _count(
+        self,
+        call: _Call,
+        status: int,
+        tokens: tuple[int, int],
+        cache: tuple[int, int] = (0, 0),
+        limit: UsageLimit | None = None,
+    ) -> None:
         self._meter(
             usage(
                 call.door,
@@ -161,8 +174,25 @@ class ModelProxy:
                 status=status,
                 tokens=tokens,
                 seconds=time.monotonic() - call.begun,
+                cache=cache,
+                limit=limit,
             )
         )
+
+    async def answers(self, provider: Provider) -> bool:
+        """Whether the provider is there and says anything but that it cannot serve: a look that costs nothing."""
+        base = provider.base_url.rstrip("/") + ("/v1/" if provider.api == "anthropic" else "/")
+        try:
+            headers = _authorization(provider.api, await _secret(provider))
+            answer = await self._http().get(f"{base}models", headers=headers, timeout=_PROBE_SECONDS)
+        except (httpx.HTTPError, GatewayError):
+            return False
+        return answer.status_code < 500
+
+    def _http(self) -> httpx.AsyncClient:
+        if self._client is None:
+            self._client = httpx.AsyncClient(timeout=_TIMEOUT, follow_redirects=False)
+        return self._client
 
 
 def is_known(api: ModelApi, method: str, path: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from app.gateway.conditions import captured, fill, holds
@@ -55,6 +55,8 @@ class Move:
     thought: str = ""
     actions: tuple[Action, ...] = ()
     think_seconds: float = 0.0
+    step: str = field(default="", compare=False)
+    """The step of the script that this is."""
 
 
 class Player:
@@ -111,7 +113,7 @@ class Player:
             return Move(f"I cannot go on with {step.id}: {missing} is not offered to me.")
         actions = tuple(_first_tries(step, names))
         seconds = self._scenario.think_seconds if step.think_seconds is None else step.think_seconds
-        return Move(fill(step.say, names), fill(step.thought, names), actions, seconds)
+        return Move(fill(step.say, names), fill(step.thought, names), actions, seconds, step.id)
 
     def _end(self, conversation: Conversation, progress: Progress) -> Move:
         """The script is over. Woken after that, the agent says again that it has finished."""

@@ -10,12 +10,13 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from app.gateway.door import DoorSpec, Meter, Rehearsal, usage
+from app.gateway.door import DoorSpec, Gate, Meter, Rehearsal, UsageLimit, always_open, usage
+from app.gateway.misbehaviour import Misbehaviour
 from app.gateway.rehearsal import Move, Player
-from app.gateway.replies import problem, read_body
+from app.gateway.replies import not_let_through, problem, read_body
 from app.gateway.responses_request import ModelRequest, read_request
 from app.gateway.responses_stream import Json, events, output_characters, response
-from app.gateway.scenario import load_scenario, script_for
+from app.gateway.scenario import Trouble, load_scenario, script_for
 
 PROVIDER = "rehearsal"
 MODEL = "rehearsal"
@@ -25,7 +26,14 @@ _CHARACTERS_PER_TOKEN = 4
 class RehearsalModel:
     """Plays the part of one door's agent. It keeps nothing between requests."""
 
-    def __init__(self, door: DoorSpec, rehearsal: Rehearsal, meter: Meter) -> None:
+    def __init__(
+        self,
+        door: DoorSpec,
+        rehearsal: Rehearsal,
+        meter: Meter,
+        gate: Gate = always_open,
+        misbehaviour: Misbehaviour | None = None,
+    ) -> None:
         """Load the scenario. Raises ConfigError when it cannot be used, or has no part for the agent."""
         scenario = load_scenario(rehearsal.scenario)
         script = script_for(scenario, door.agent, rehearsal.scenario)
@@ -33,6 +41,9 @@ class RehearsalModel:
         self._player = Player(scenario, script, {"agent": door.agent, "fleet": door.fleet, "run": door.run})
         self._door = door
         self._meter = meter
+        self._gate = gate
+        self._troubles = script.troubles
+        self._misbehaviour = misbehaviour or Misbehaviour()
 
     async def answer(self, path: str, request: Request) -> Response:
         """The answer to ``request`` for ``path`` (what follows ``/openai/v1/``)."""
@@ -50,6 +61,9 @@ class RehearsalModel:
 
     async def _respond(self, asked: ModelRequest, raw: bytes, begun: float) -> Response:
         move = self._move(asked)
+        trouble = self._misbehaviour.next(self._door, self._troubles, move.step) if move.step else None
+        if trouble is not None:
+            return self._misbehave(asked, trouble, begun)
         await asyncio.sleep(move.think_seconds)
         whole = self._whole(asked, move, len(raw))
         counts = whole["usage"]
@@ -66,6 +80,27 @@ class RehearsalModel:
         if not asked.stream:
             return JSONResponse(whole)
         return Response(b"".join(events(whole)), media_type="text/event-stream", headers={"cache-control": "no-cache"})
+
+    def answers(self) -> bool:
+        """Whether it would serve a request, as far as its troubles go."""
+        return self._misbehaviour.is_over(self._door, self._troubles)
+
+    def _misbehave(self, asked: ModelRequest, trouble: Trouble, begun: float) -> Response:
+        limit = UsageLimit(trouble.resets_in, "as the scenario says") if trouble.status == 429 else None
+        model, seconds = asked.model or MODEL, time.monotonic() - begun
+        told = usage(
+            self._door,
+            provider=PROVIDER,
+            model=model,
+            status=trouble.status,
+            tokens=(0, 0),
+            seconds=seconds,
+            limit=limit,
+        )
+        self._meter(told)
+        if closed := self._gate(self._door.key):
+            return not_let_through(closed)
+        return problem(trouble.status, "the rehearsed model does not answer, as its scenario says")
 
     def _move(self, asked: ModelRequest) -> Move:
         match asked.purpose:

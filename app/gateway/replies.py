@@ -39,6 +39,12 @@ def problem(
     return JSONResponse(body, status_code=status, headers=dict(headers or {}))
 
 
+def not_let_through(why: str, api: ModelApi = "openai") -> Response:
+    """The reply to a model request that Skerry does not let through. 400: the clients of both APIs do not repeat it."""
+    words = f"Skerry does not let this request through: {why}. Do not try again; you are told how it goes on."
+    return problem(400, words, api=api, code="skerry_limit", headers={"x-should-retry": "false"})
+
+
 async def read_body(request: Request, limit: int = MAX_BODY_BYTES) -> bytes:
     """The whole body, at most ``limit`` bytes. Raises TooLarge as soon as there are more."""
     parts = bytearray()

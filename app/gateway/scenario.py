@@ -162,11 +162,22 @@ class Step(_Part):
         return not self.run and not self.calls
 
 
+class Trouble(_Part):
+    """The model does not answer: ``times`` requests whose answer would be the step ``at`` get an error instead."""
+
+    at: StepId
+    status: Literal[429, 500, 502, 503, 529] = 503
+    times: int = Field(default=1, ge=1, le=10_000)
+    resets_in: float | None = Field(default=None, ge=0, le=86_400)
+    """Seconds; of a 429: then the limit of use is over."""
+
+
 class Script(_Part):
     """One agent's part."""
 
     waiting: str = "I wait for a message."
     done: str = "My part is done."
+    troubles: tuple[Trouble, ...] = ()
     steps: tuple[Step, ...] = Field(min_length=1)
 
 
@@ -245,6 +256,9 @@ def _mistakes(scenario: Scenario) -> Iterator[tuple[Place, str]]:
                     yield (*here, "say"), "words that end a turn must be the same each time, and in no other such step"
                 words.add(step.say)
             ids.add(step.id)
+        for index, trouble in enumerate(script.troubles):
+            if trouble.at not in ids:
+                yield ("agents", agent, "troubles", index, "at"), f"there is no step {trouble.at!r}"
 
 
 def _unknown(step: Step, known: set[str]) -> Iterator[tuple[str, str]]:

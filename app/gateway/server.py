@@ -14,11 +14,12 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.domain.ports import ActionHandler
-from app.gateway.door import DoorSpec, Meter, ModelApi, ModelUsage, Provider, Rehearsal
+from app.gateway.door import DoorSpec, Gate, Meter, ModelApi, ModelUsage, Provider, Rehearsal, always_open
 from app.gateway.listener import Listener
+from app.gateway.misbehaviour import Misbehaviour
 from app.gateway.model_proxy import ModelProxy
 from app.gateway.rehearsal_model import RehearsalModel
-from app.gateway.replies import MAX_BODY_BYTES, TooLarge, problem, too_large
+from app.gateway.replies import MAX_BODY_BYTES, TooLarge, not_let_through, problem, too_large
 from app.gateway.tool_body import RefusalHeard, StrictBody
 from app.gateway.tool_server import DOOR_KEY, ToolServer
 
@@ -43,13 +44,20 @@ class _Door:
 class Gateway:
     """Opens and closes doors, and serves them all on the running loop."""
 
-    def __init__(self, handler: ActionHandler, meter: Meter, refused: RefusalHeard = _unheard) -> None:
-        """``handler`` performs tool calls, ``meter`` hears of every model request, ``refused`` of what was no call."""
+    def __init__(
+        self, handler: ActionHandler, meter: Meter, refused: RefusalHeard = _unheard, gate: Gate = always_open
+    ) -> None:
+        """``handler`` performs tool calls, ``meter`` hears of every model request, ``refused`` of what was no call.
+
+        ``gate`` is asked before a request goes to a model, and after one that failed.
+        """
         self._refused = refused
         self._doors: dict[str, _Door] = {}
         self._lock = asyncio.Lock()
         self._meter = _careful(meter)
-        self._proxy = ModelProxy(self._meter)
+        self._gate = gate
+        self._proxy = ModelProxy(self._meter, gate)
+        self._misbehaviour = Misbehaviour()
         self._tools = ToolServer(handler)
         self._app = self._application()
 
@@ -64,7 +72,7 @@ class Gateway:
         Raises ConfigError for a rehearsal that cannot be used, GatewayError when the socket cannot be made.
         """
         async with self._lock:
-            model = RehearsalModel(spec, spec.upstream, self._meter) if isinstance(spec.upstream, Rehearsal) else None
+            model = self._rehearsed(spec, spec.upstream) if isinstance(spec.upstream, Rehearsal) else None
             await self._tools.start()
             door = self._doors.get(spec.key)
             if door is not None and door.spec.socket == spec.socket and door.listener.alive:
@@ -73,6 +81,18 @@ class Gateway:
             if door is not None:
                 await self._close(spec.key)
             self._doors[spec.key] = _Door(spec, model, await Listener.open(spec.socket, self._entrance(spec.key)))
+
+    def _rehearsed(self, spec: DoorSpec, rehearsal: Rehearsal) -> RehearsalModel:
+        return RehearsalModel(spec, rehearsal, self._meter, self._gate, self._misbehaviour)
+
+    async def model_answers(self, key: str) -> bool:
+        """Whether the model behind an open door is there to be asked."""
+        door = self._doors.get(key)
+        if door is None:
+            return False
+        if isinstance(door.spec.upstream, Provider):
+            return await self._proxy.answers(door.spec.upstream)
+        return door.model is not None and door.model.answers()
 
     async def close_door(self, key: str) -> None:
         """Close a door and remove its socket. No error when there is none."""
@@ -129,6 +149,8 @@ class Gateway:
         door: _Door = request.scope[_DOOR]
         path: str = request.path_params["path"]
         upstream = door.spec.upstream
+        if request.method == "POST" and (closed := self._gate(door.spec.key)):
+            return not_let_through(closed, api)
         if isinstance(upstream, Provider) and upstream.api == api:
             return await self._proxy.forward(door.spec, upstream, path, request)
         if door.model is not None and api == "openai":

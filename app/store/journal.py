@@ -67,6 +67,25 @@ class Journal:
             rows = self._db.conn.execute(query, (fleet, run, *kinds)).fetchall()
         return [fact for seq, text in rows if (fact := _known(seq, text)) is not None]
 
+    def of_run_after(self, fleet: str, run: str, kinds: Sequence[str], after: int) -> tuple[int, list[Event]]:
+        """Facts of these kinds in a run with a sequence number above ``after``, oldest first; where to go on next time.
+
+        It costs what has come since, not what the run has.
+        """
+        marks = ", ".join("?" for _ in kinds)
+        # From the beginning by the index of the run; later by sequence number, though other runs have facts there too.
+        by_number = "NOT INDEXED" if after else ""
+        query = (
+            f"SELECT seq, json FROM events {by_number} WHERE seq>? AND seq<=? AND fleet=? AND run=?"  # noqa: S608
+            f" AND kind IN ({marks}) ORDER BY seq"
+        )
+        with self._lock:
+            newest = int(self._db.conn.execute("SELECT max(seq) FROM events").fetchone()[0] or 0)
+            if newest <= after:
+                return after, []
+            rows = self._db.conn.execute(query, (after, newest, fleet, run, *kinds)).fetchall()
+        return newest, [fact for seq, text in rows if (fact := _known(seq, text)) is not None]
+
     def last_number(self, prefix: str) -> int:
         """The highest number N of a fact whose id is ``prefix/N``; 0 when there is none."""
         # The unique index serves this: "0" is the character after "/".

@@ -16,6 +16,7 @@ with workflow.unsafe.imports_passed_through():
     from app.workflows import steps, visible
     from app.workflows.confirmations import Confirmations, asks_user
     from app.workflows.facts import Recorder
+    from app.workflows.limits import Limits
     from app.workflows.machine import MachineHold, words
     from app.workflows.post import Post
     from app.workflows.pump import Pump
@@ -46,6 +47,7 @@ class AgentWorkflow:
         self._hold = MachineHold(self._order, self._state, self._move)
         self._work = CancellableWork(self._state, self._hold)
         self._waits = Waits(self._order, self._state, self._hold, self._move, self._facts)
+        self._limits = Limits(self._order, self._state, self._facts, self._move)
         self._turn: steps.TurnOrder | None = None
         self._lock = asyncio.Lock()
         self._moving = asyncio.Lock()
@@ -84,25 +86,19 @@ class AgentWorkflow:
     async def _live(self) -> None:
         if not self._state.prepared:
             await self._prepare()
-        while not self._over():
+        while not self._state.over:
             if self._state.pause:
                 await self._hold.stand_still()
             elif self._state.reset:
                 await self._make_clean()
-            elif not self._has_work():
+            elif self._state.hold is not None:
+                await self._limits.stand_by()
+            elif not self._state.has_work:
                 await self._rest()
             else:
                 await self._take_turn()
-            if workflow.info().is_continue_as_new_suggested() and not self._over():
+            if workflow.info().is_continue_as_new_suggested() and not self._state.over:
                 await self._begin_anew()
-
-    def _has_work(self) -> bool:
-        return self._state.resuming is not None or self._state.next_cause() is not None
-
-    def _over(self) -> bool:
-        state = self._state
-        done = bool(state.finish) and not (state.inbox or state.confirms or state.resuming or state.held)
-        return bool(state.stop) or (done and not state.pause and not state.reset)
 
     def _ending(self) -> tuple[AgentStatus, str]:
         if self._state.finish and not self._state.stop:
@@ -130,8 +126,8 @@ class AgentWorkflow:
         await self._move(*self._state.waiting_for())
         await workflow.wait_condition(
             lambda: (
-                self._over()
-                or self._has_work()
+                self._state.over
+                or self._state.has_work
                 or bool(self._state.pause or self._state.reset)
                 or workflow.info().is_continue_as_new_suggested()
             )
@@ -139,6 +135,8 @@ class AgentWorkflow:
 
     async def _take_turn(self) -> None:
         state = self._state
+        if workflow.patched("limits") and not await self._limits.may_begin():
+            return
         self._turn = turn = self._next_turn()
         state.finish = ""
         state.doing = why(turn, state)
@@ -159,6 +157,8 @@ class AgentWorkflow:
         await self._waits.end_turn()
         if result is None and state.reset:
             state.put_back(turn)
+            return
+        if await self._limits.after(turn, result):
             return
         await self._confirmations.decline_overdue()
         if state.pause == "now":
@@ -214,9 +214,16 @@ class AgentWorkflow:
         await self._post.expire_open(message_ids, reason)
 
     @workflow.signal
+    async def concern(self, item: steps.InterruptRef) -> None:
+        """The host has seen something about the agent that the user should know, or decide."""
+        if not self._hold.over:
+            await self._limits.tell(item)
+
+    @workflow.signal
     def change_plan(self, order: steps.PlanOrder) -> None:
         """agents.yaml was read again: whom the agent may write to, and who is there."""
         self._post.change(order)
+        self._limits.look_again()
         self._start = self._start.model_copy(update={"plan": order.plan, "team": order.team})
 
     @workflow.update
@@ -234,6 +241,7 @@ class AgentWorkflow:
     async def answer(self, order: steps.AnswerOrder) -> None:
         """A person's answer, exactly once."""
         item = self._state.settle(order.interrupt_id)
+        self._state.deciding = self._state.deciding or item.of_hold
         await self._facts.answer(order.interrupt_id, order.body)
         if item.message is not None and asks_user(item):
             await self.deliver([await self._confirmations.answer(item.message, order)])
@@ -241,8 +249,11 @@ class AgentWorkflow:
             await self._post.decide_held(item.message, order)
         elif order.action == "cancel":
             self._state.stop = "cancelled by the user"
+        elif item.about:
+            await self._limits.answer(item, order)
         elif not item.permission and item.kind is not InterruptKind.PROGRESS_REPORT:
             self._state.answers.append(order.body)
+        self._state.deciding = self._state.deciding and not item.of_hold
 
     @answer.validator
     def _may_answer(self, order: steps.AnswerOrder) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -10,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.domain.envelope import USER, MessageRef
 from app.domain.events import AgentStatus
 from app.domain.interrupt import InterruptKind
+from app.workflows.holds import Hold
 from app.workflows.steps import (
     ActionOutcome,
     AgentOrder,
@@ -80,10 +82,25 @@ class AgentState(BaseModel):
     """The turn that was under way when the run was seeded from the journal: it goes on under its own number."""
     restarted: bool = False
     """It had ended and was started again: the next turn tells it so."""
+    hold: Hold | None = None
+    """What keeps it from a turn: a budget, or a model provider or a machine that is not there."""
+    trouble: str = ""
+    """The cause of that hold, or of the last one."""
+    held_since: datetime | None = None
+    """When that trouble began; a hold that comes again without a good turn between is the same trouble."""
+    tries: int = 0
+    """How often it went on, or its provider was asked, since then."""
+    deciding: bool = False
+    """Whether an answer about a limit is being put on record: before that no turn may begin."""
+    look_again: bool = False
+    """Whether agents.yaml was read again since: its limits may be others."""
+    cut: str = ""
+    """The user wants the present turn to end: why."""
 
     def started_again(self) -> AgentState:
         """The mind of an agent that has ended, for its next life: same inbox, same conversation, no open ends."""
         over = {"finish": "", "stop": "", "prepared": False, "pause": "", "still": False, "reset": False, "open": {}}
+        over |= {"hold": None, "held_since": None, "tries": 0, "cut": ""}
         ends: dict[str, object] = {"waits": {}, "resuming": None, "restarted": self.turn > 0}
         return self.model_copy(update={**over, **ends}, deep=True)
 
@@ -173,14 +190,26 @@ class AgentState(BaseModel):
         return None
 
     @property
+    def has_work(self) -> bool:
+        """Whether there is a turn for the agent."""
+        return not self.deciding and (self.resuming is not None or self.next_cause() is not None)
+
+    @property
+    def over(self) -> bool:
+        """Whether the agent's life ends: it is stopped, or has finished and nothing is left to be done."""
+        done = bool(self.finish) and not (self.inbox or self.confirms or self.resuming or self.held)
+        return bool(self.stop) or (done and not self.pause and not self.reset)
+
+    @property
     def _waits_in_vain(self) -> bool:
         """Whether it may be waiting for the answer to what has come back; nobody answers a reply."""
         return not self.finish and any(not item.reply for item in self.bounced)
 
     @property
     def blocked_by(self) -> InterruptRef | None:
-        """The open question the agent waits for, the oldest first."""
-        return next((item for item in self.open.values() if item.blocking and not item.permission), None)
+        """The open question the agent waits for, the oldest first; those about a limit belong to ``hold``."""
+        waits = (item for item in self.open.values() if item.blocking and not (item.permission or item.of_hold))
+        return next(waits, None)
 
     @property
     def asked_for(self) -> InterruptRef | None:
@@ -263,6 +292,8 @@ class AgentState(BaseModel):
 
 def why(turn: TurnOrder, state: AgentState) -> str:
     """The reason shown while a turn runs."""
+    if turn.again:
+        return "goes on where a limit had stopped it"
     if turn.cause == "start":
         return "begins its task"
     if turn.cause == "answer":

@@ -9,12 +9,15 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from temporalio.common import RetryPolicy
 
 from app.domain.envelope import MessageRef, MessageState
 from app.domain.events import AgentDeclared, Event
-from app.domain.interrupt import InterruptKind
+from app.workflows.holds import Hold
+from app.workflows.references import AgentOrder as AgentOrder  # noqa: PLC0414
+from app.workflows.references import Frozen
+from app.workflows.references import InterruptRef as InterruptRef  # noqa: PLC0414
 
 TASK_QUEUE = "skerry"
 
@@ -57,12 +60,6 @@ STEP_RETRY = RetryPolicy(
 """Attempts cover engine crashes; an activity that will not get better by itself says so with a non-retryable error."""
 
 
-class Frozen(BaseModel):
-    """Base of everything that crosses between a workflow and the world."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
 class AgentPlan(Frozen):
     """What a workflow must know of an agent to decide; the rest stays in agents.yaml."""
 
@@ -80,16 +77,6 @@ class FleetStart(Frozen):
     project_file: str
     rehearsal: str = ""
     agents: tuple[AgentPlan, ...]
-
-
-class AgentOrder(Frozen):
-    """Which agent a step is about."""
-
-    fleet: str
-    run: str
-    agent: str
-    project_file: str
-    rehearsal: str = ""
 
 
 class PrepareOrder(Frozen):
@@ -134,13 +121,16 @@ class TurnOrder(Frozen):
     """Messages the agent read in an earlier turn and has neither accepted nor declined, as it must."""
     bounced: tuple[Bounced, ...] = ()
     """What became of messages of its own that it takes for accepted."""
+    again: int = 0
+    """How often this turn was cut by a limit: it is taken up again, not given a second time."""
 
 
 class TurnResult(Frozen):
-    """How the turn ended, in ACP's words."""
+    """How the turn ended, in ACP's words; ``hold`` when it was cut and is to go on later."""
 
     stop_reason: str
     session: str
+    hold: Hold | None = None
 
 
 class MirrorOrder(Frozen):
@@ -227,18 +217,6 @@ class ConfirmRaise(Frozen):
     message_id: str
 
 
-class InterruptRef(Frozen):
-    """What workflows carry of an interrupt."""
-
-    id: str
-    kind: InterruptKind
-    title: str
-    blocking: bool = True
-    message: MessageRef | None = None
-    permission: bool = False
-    """Whether the agent's program waits for the answer in the middle of its turn."""
-
-
 class InterruptRecord(Frozen):
     """Append the interrupt that the store keeps under ``body``: as it was raised, or with its answer."""
 
@@ -314,6 +292,7 @@ class AnswerOrder(Frozen):
     action: Literal["resume", "modify", "cancel"]
     option: str = ""
     by: str = "user"
+    has_text: bool = False
 
 
 class ActionOutcome(Frozen):

@@ -31,7 +31,7 @@ class CancellableWork:
         until_reset: bool = False,
         summary: str = "",
     ) -> object:
-        """Run an activity; a stop order cancels it (a reset those that say so) and waits until it is really over.
+        """Run an activity; a stop order cancels it (a reset or a cut: those that say so). Waits until it is over.
 
         None when it was cancelled. One that failed because its machine stood still is run again. Raises ActivityError.
         """
@@ -45,14 +45,14 @@ class CancellableWork:
             try:
                 return await handle
             except ActivityError:
-                if state.stop or (until_reset and state.reset):
+                if state.stop or (until_reset and (state.reset or state.cut)):
                     return None
                 if state.pause != "now":
                     raise
             await workflow.wait_condition(lambda: state.pause != "now" or bool(state.stop))
 
     def _settled(self, handle: workflow.ActivityHandle[object], until_reset: bool) -> bool:
-        return handle.done() or bool(self._state.stop) or (until_reset and self._state.reset)
+        return handle.done() or bool(self._state.stop) or (until_reset and bool(self._state.reset or self._state.cut))
 
 
 def started(

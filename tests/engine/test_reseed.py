@@ -186,6 +186,9 @@ async def test_one_agent_goes_on_after_its_run_has_ended(paths: Paths, temporal:
     async with Team(paths, temporal, script, replay=False) as team:
         await team.start()
         await team.until(lambda board: board.outcome != "")
+        # Its last fact comes a moment before its end.
+        while await team.control.running_run(team.fleet) is not None:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
         postbox = Postbox(paths.journal_db)
         team.stack.callback(postbox.close)
         await revive(temporal, team.journal, postbox, team.fleet, "bob")

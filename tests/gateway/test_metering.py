@@ -36,6 +36,27 @@ def test_streams(data: bytes, tokens: tuple[int, int], size: int) -> None:
     assert read(data, size) == tokens
 
 
+@pytest.mark.parametrize(
+    ("data", "cache"),
+    [
+        (ANTHROPIC, (3, 2)),
+        (RESPONSES, (0, 0)),
+        (
+            b'data: {"response":{"usage":{"input_tokens":9,"output_tokens":7,"input_tokens_details":'
+            b'{"cached_tokens":4,"cache_write_tokens":1}}}}',
+            (4, 1),
+        ),
+        (b'data: {"usage":{"prompt_tokens":9,"prompt_tokens_details":{"cached_tokens":5}}}', (5, 0)),
+        (b'data: {"usage":{"prompt_tokens":9,"prompt_tokens_details":[1]}}', (0, 0)),
+    ],
+)
+def test_what_came_from_the_cache_and_went_into_it(data: bytes, cache: tuple[int, int]) -> None:
+    reader = UsageReader(stream=True)
+    reader.feed(data)
+    reader.end()
+    assert reader.cache == cache
+
+
 def test_whole_answers() -> None:
     assert read(json.dumps({"usage": {"input_tokens": 1, "output_tokens": 2}}).encode(), 5, stream=False) == (1, 2)
 

@@ -97,7 +97,8 @@ class Transcriber:
         return pieces + _folding(EntryKind.PROMPT, event, "Prompt", event.prompt)
 
     def _turn_resumed(self, event: ev.TurnResumed) -> list[Piece]:
-        return self._note(event, f"Turn {event.turn} goes on after an interruption, attempt {event.attempt}")
+        cut = "a limit" if event.again else f"an interruption, attempt {event.attempt}"
+        return self._note(event, f"Turn {event.turn} goes on after {cut}")
 
     def _turn_ended(self, event: ev.TurnEnded) -> list[Piece]:
         self._let_go_of_calls()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from datetime import UTC, datetime
 from enum import IntEnum
 from typing import Any
 
@@ -42,6 +43,7 @@ class Column(IntEnum):
     CALLS = 5
     TOKENS = 6
     COMMANDS = 7
+    BUDGET = 8
 
 
 HEADINGS = {
@@ -53,6 +55,7 @@ HEADINGS = {
     Column.CALLS: "Calls",
     Column.TOKENS: "Tokens",
     Column.COMMANDS: "Cmds",
+    Column.BUDGET: "Budget",
 }
 _TIPS = {
     Column.STATE: "What the agent is doing, and why",
@@ -62,6 +65,7 @@ _TIPS = {
     Column.CALLS: "Requests to the model",
     Column.TOKENS: "Tokens to and from the model",
     Column.COMMANDS: "Commands run in the virtual machine",
+    Column.BUDGET: "How much is used of the limit it is nearest to",
 }
 
 
@@ -139,16 +143,12 @@ def cell_text(view: AgentView, column: Column) -> str:
             return state_word(view.state) + (f": {view.reason}" if view.reason else "")
         case Column.ACTIVITY:
             return view.last_action or view.memory_snippet
-        case Column.TURN:
-            return str(view.turn)
-        case Column.UNREAD:
-            return str(view.unread)
-        case Column.CALLS:
-            return count(view.model_calls)
-        case Column.TOKENS:
-            return count(view.input_tokens + view.output_tokens)
-        case Column.COMMANDS:
-            return count(view.commands)
+        case Column.TURN | Column.UNREAD:
+            return str(figure(view, column))
+        case Column.BUDGET:
+            return f"{used_percent(view)} %" if view.budget is not None else "0"
+        case _:
+            return count(figure(view, column))
 
 
 def sort_key(view: AgentView, column: Column) -> int | str:
@@ -160,16 +160,27 @@ def sort_key(view: AgentView, column: Column) -> int | str:
             return need(view)
         case Column.ACTIVITY:
             return view.last_action.casefold()
-        case Column.TURN:
-            return view.turn
-        case Column.UNREAD:
-            return view.unread
-        case Column.CALLS:
-            return view.model_calls
-        case Column.TOKENS:
-            return view.input_tokens + view.output_tokens
-        case Column.COMMANDS:
-            return view.commands
+        case Column.BUDGET:
+            return used_percent(view)
+        case _:
+            return figure(view, column)
+
+
+def figure(view: AgentView, column: Column) -> int:
+    """The number a column of figures shows."""
+    figures = {
+        Column.TURN: view.turn,
+        Column.UNREAD: view.unread,
+        Column.CALLS: view.model_calls,
+        Column.TOKENS: view.input_tokens + view.output_tokens,
+        Column.COMMANDS: view.commands,
+    }
+    return figures.get(column, 0)
+
+
+def used_percent(view: AgentView) -> int:
+    """Per cent used of the limit the agent is nearest to; 0 when it has none."""
+    return max((int(item.share * 100) for item in view.used(datetime.now(UTC))), default=0)
 
 
 def need(view: AgentView) -> int:
@@ -181,7 +192,8 @@ def tip(view: AgentView) -> str:
     """All about a row, for those who do not see it or want more."""
     tokens = f"{view.input_tokens:,} tokens in, {view.output_tokens:,} out"
     figures = f"{plural(view.model_calls, 'model call')}, {tokens}, {plural(view.commands, 'command')}"
-    parts = (view.id, view.description, cell_text(view, Column.STATE), figures)
+    used = view.used_words(datetime.now(UTC))
+    parts = (view.id, view.description, cell_text(view, Column.STATE), figures, f"Used: {used}" if used else "")
     return printable("\n".join(part for part in parts if part))
 
 

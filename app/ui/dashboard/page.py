@@ -28,11 +28,11 @@ MANY_AGENTS = 6
 """From here on a field to filter the rows is worth its place."""
 _WIDTHS = {
     Column.AGENT: 208, Column.STATE: 200, Column.TURN: 68, Column.UNREAD: 84, Column.CALLS: 68, Column.TOKENS: 84,
-    Column.COMMANDS: 76,
+    Column.COMMANDS: 76, Column.BUDGET: 84,
 }  # fmt: skip
 _NARROW_WIDTHS = {Column.AGENT: 192, Column.STATE: 168}
 _NARROW = 1000
-_HIDDEN_BELOW = {Column.CALLS: 880, Column.COMMANDS: 880, Column.TOKENS: 800, Column.TURN: 760}
+_HIDDEN_BELOW = {Column.CALLS: 880, Column.COMMANDS: 880, Column.BUDGET: 880, Column.TOKENS: 800, Column.TURN: 760}
 
 
 class DashboardPage(QWidget):
