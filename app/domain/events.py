@@ -5,14 +5,18 @@ A fact is appended once: its ``id`` says what happened, so that a retry writes t
 
 from __future__ import annotations
 
-from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from app.domain.envelope import Envelope, MessageState
+from app.domain.fact import Fact as Fact
 from app.domain.interrupt import Answer, Interrupt, InterruptState
+from app.domain.order_facts import ApprovalsClosed as ApprovalsClosed
+from app.domain.order_facts import ApprovalsOpened as ApprovalsOpened
+from app.domain.order_facts import InstructionsChanged as InstructionsChanged
+from app.domain.order_facts import TurnCancelled as TurnCancelled
 
 
 class AgentStatus(StrEnum):
@@ -29,18 +33,6 @@ class AgentStatus(StrEnum):
 
 
 ENDED = frozenset({AgentStatus.COMPLETED, AgentStatus.FAILED, AgentStatus.STOPPED})
-
-
-class Fact(BaseModel):
-    """What all facts share. ``agent`` is empty when the fact is about the fleet or the engine."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    id: str
-    at: datetime
-    fleet: str = ""
-    run: str = ""
-    agent: str = ""
 
 
 class EngineStarted(Fact):
@@ -155,6 +147,8 @@ class TurnStarted(Fact):
     """Ids of the messages in the prompt."""
     answers: tuple[str, ...] = ()
     """Ids of the answered interrupts in the prompt (before 0.3.0 not on record)."""
+    instructions: tuple[str, ...] = ()
+    """Ids of the new instructions in the prompt."""
 
 
 class TurnResumed(Fact):
@@ -356,6 +350,10 @@ Event = Annotated[
     | RunReseeded
     | InterruptRaised
     | InterruptSettled
+    | InstructionsChanged
+    | TurnCancelled
+    | ApprovalsOpened
+    | ApprovalsClosed
     | MemoryWritten
     | WorkspaceMirrored
     | ModelCalled

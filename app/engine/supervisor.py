@@ -22,6 +22,7 @@ from app.activities.tool_calls import ToolCalls
 from app.config import Paths
 from app.domain import events as ev
 from app.domain.ports import AgentRuntime, SandboxHost
+from app.engine.approving import approving
 from app.engine.expiry import expiring
 from app.engine.indexing import indexing
 from app.engine.instance import EngineInfo, InstanceLock, write_ready
@@ -74,6 +75,7 @@ class Engine:
                 await stack.enter_async_context(worker)
                 await until_at_work(client, begun)
                 await stack.enter_async_context(expiring(journal, mail.postbox, client))
+                await stack.enter_async_context(approving(journal, client))
                 await stack.enter_async_context(TerminalServer(self._paths.terminals, crew.terminal))
                 await stack.enter_async_context(self._announced(journal, server))
                 await self._stopping.wait()

@@ -11,12 +11,13 @@ with workflow.unsafe.imports_passed_through():
     from app.domain import events as ev
     from app.domain.envelope import MessageRef, MessageState
     from app.domain.events import AgentStatus
-    from app.domain.interrupt import InterruptKind
     from app.domain.text import first_line
     from app.workflows import steps, visible
-    from app.workflows.confirmations import Confirmations, asks_user
+    from app.workflows.confirmations import Confirmations
+    from app.workflows.deadlines import Deadlines
     from app.workflows.facts import Recorder
     from app.workflows.machine import MachineHold, words
+    from app.workflows.orders import Orders
     from app.workflows.post import Post
     from app.workflows.pump import Pump
     from app.workflows.state import MAX_INBOX, AgentEnd, AgentStart, AgentState, why
@@ -46,6 +47,15 @@ class AgentWorkflow:
         self._hold = MachineHold(self._order, self._state, self._move)
         self._work = CancellableWork(self._state, self._hold)
         self._waits = Waits(self._order, self._state, self._hold, self._move)
+        self._deadlines = Deadlines(self._order, self._state, self._facts)
+        self._orders = Orders(
+            self._order,
+            self._state,
+            self._facts,
+            hold=self._hold,
+            post=self._post,
+            confirmations=self._confirmations,
+        )
         self._turn: steps.TurnOrder | None = None
         self._lock = asyncio.Lock()
         self._moving = asyncio.Lock()
@@ -54,7 +64,7 @@ class AgentWorkflow:
     async def run(self, start: AgentStart) -> AgentEnd | str:
         """Live until finished, stopped or failed; returns how. (Up to 0.1.0 it was the last state's name.)"""
         visible.introduce(self._order, start.team)
-        sideline = asyncio.gather(self._pump.run(), self._waits.run())
+        sideline = asyncio.gather(self._pump.run(), self._waits.run(), self._deadlines.run())
         try:
             await self._live()
             status, reason = self._ending()
@@ -70,6 +80,7 @@ class AgentWorkflow:
         """The agent has ended: what was accepted of it goes out, what it still waits for is taken back."""
         self._hold.over = True
         self._waits.close()
+        self._deadlines.close()
         await self._pump.drain()
         await self._waits.withdraw(reason)
         if self._turn is not None and self._turn.messages:  # a start brings them again
@@ -101,7 +112,9 @@ class AgentWorkflow:
 
     def _over(self) -> bool:
         state = self._state
-        done = bool(state.finish) and not (state.inbox or state.confirms or state.resuming or state.held)
+        done = bool(state.finish) and not (
+            state.inbox or state.confirms or state.resuming or state.held or state.instructions
+        )
         return bool(state.stop) or (done and not state.pause and not state.reset)
 
     def _ending(self) -> tuple[AgentStatus, str]:
@@ -160,6 +173,8 @@ class AgentWorkflow:
         if result is None and state.reset:
             state.put_back(turn)
             return
+        if state.cancel:
+            await self._orders.turn_ended(turn)
         await self._confirmations.decline_overdue()
         if state.pause == "now":
             await self._hold.stand_still()
@@ -179,7 +194,9 @@ class AgentWorkflow:
     async def _begin_anew(self) -> None:
         # What was accepted and is not done would be lost: handlers (FACTS B0.6), and messages on their way.
         self._pump.hold()
-        await workflow.wait_condition(lambda: workflow.all_handlers_finished() and self._pump.idle)
+        await workflow.wait_condition(
+            lambda: workflow.all_handlers_finished() and self._pump.idle and self._deadlines.idle
+        )
         workflow.continue_as_new(self._start.model_copy(update={"state": self._state}))
 
     async def _release(self, reason: str) -> None:
@@ -233,23 +250,32 @@ class AgentWorkflow:
     @workflow.update
     async def answer(self, order: steps.AnswerOrder) -> None:
         """A person's answer, exactly once."""
-        item = self._state.settle(order.interrupt_id)
-        await self._facts.answer(order.interrupt_id, order.body)
-        if item.message is not None and asks_user(item):
-            await self.deliver([await self._confirmations.answer(item.message, order)])
-        elif item.message is not None:
-            await self._post.decide_held(item.message, order)
-        elif order.action == "cancel":
-            self._state.stop = "cancelled by the user"
-        elif item.kind is not InterruptKind.PROGRESS_REPORT:
-            self._state.answers.append(order.body)
+        message = await self._orders.answer(order)
+        if message is not None:
+            await self.deliver([message])
 
     @answer.validator
     def _may_answer(self, order: steps.AnswerOrder) -> None:
-        if order.interrupt_id in self._state.settled:
-            raise ApplicationError(f"{order.interrupt_id} is answered already", type="already_answered")
-        if order.interrupt_id not in self._state.open:
-            raise ApplicationError(f"{self._order.agent} has no open interrupt {order.interrupt_id}", type="not_found")
+        self._orders.may_answer(order)
+
+    @workflow.update
+    async def instruct(self, order: steps.InstructOrder) -> None:
+        """New instructions, without a question."""
+        await self._orders.instruct(order)
+
+    @instruct.validator
+    def _may_instruct(self, order: steps.InstructOrder) -> None:
+        self._open_for_orders()
+
+    @workflow.update
+    async def cancel(self, order: steps.CancelOrder) -> None:
+        """End the turn under way, or what the agent is doing; the agent goes on with what comes in later."""
+        await self._orders.cancel(order)
+
+    @cancel.validator
+    def _may_cancel(self, order: steps.CancelOrder) -> None:
+        self._open_for_orders()
+        self._orders.may_cancel(order)
 
     @workflow.signal
     def stop(self, reason: str) -> None:
@@ -286,10 +312,7 @@ class AgentWorkflow:
     @reset.validator
     def _may_reset(self) -> None:
         self._open_for_orders()
-        if self._state.pause:
-            raise ApplicationError(f"{self._order.agent} is paused: resume it first", type="refused")
-        if self._state.reset or not self._state.prepared:
-            raise ApplicationError(f"the machine of {self._order.agent} is being made", type="refused")
+        self._orders.may_reset()
 
     # What the agent itself does, by its tools
 
@@ -311,7 +334,7 @@ class AgentWorkflow:
         async with self._lock:
             known = self._state.outcomes.get(order.action_id)
             if known is None:
-                known = self._state.remember(order.action_id, await self._raise(order.interrupt))
+                known = self._state.remember(order.action_id, await self._orders.ask(order.interrupt))
         return self._with_unread(known)
 
     @workflow.update
@@ -353,15 +376,6 @@ class AgentWorkflow:
     def state(self) -> AgentState:
         """Everything this workflow knows, for a look by hand in Temporal's window."""
         return self._state
-
-    async def _raise(self, item: steps.InterruptRef) -> steps.ActionOutcome:
-        self._state.open[item.id] = item
-        await self._facts.interrupt(item.id)
-        if item.blocking:
-            return steps.ActionOutcome(
-                ok=True, text=f"Asked as {item.id}. End your turn now; the answer is your next prompt."
-            )
-        return steps.ActionOutcome(ok=True, text=f"Reported as {item.id}. Go on.")
 
     def _open_for_orders(self) -> None:
         if self._hold.over and not self._state.stop:

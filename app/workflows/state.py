@@ -81,10 +81,23 @@ class AgentState(BaseModel):
     restarted: bool = False
     """It had ended and was started again: the next turn tells it so."""
 
+    instructions: list[str] = Field(default_factory=list)
+    """Where the store keeps new instructions the agent has not been told of."""
+    cancel: bool = False
+    """The user wants the turn under way to end."""
+    resting: str = ""
+    """Why it gets no turn until something new comes in: its turn, or its task, was cancelled."""
+
     def started_again(self) -> AgentState:
         """The mind of an agent that has ended, for its next life: same inbox, same conversation, no open ends."""
         over = {"finish": "", "stop": "", "prepared": False, "pause": "", "still": False, "reset": False, "open": {}}
-        ends: dict[str, object] = {"waits": {}, "resuming": None, "restarted": self.turn > 0}
+        ends: dict[str, object] = {
+            "waits": {},
+            "resuming": None,
+            "restarted": self.turn > 0,
+            "cancel": False,
+            "resting": "",
+        }
         return self.model_copy(update={**over, **ends}, deep=True)
 
     def receive(self, message: MessageRef) -> bool:
@@ -92,6 +105,7 @@ class AgentState(BaseModel):
         if message.id in self.received:
             return False
         self.received[message.id] = message
+        self.resting = ""
         if message.id not in self.given:
             self.inbox.append(message)
         if message.reply_to is not None:
@@ -162,9 +176,11 @@ class AgentState(BaseModel):
 
     def next_cause(self) -> Cause | None:
         """Why the agent should have a turn now, or None when it has to wait."""
+        if self.resting:
+            return None
         if self.turn == 0 or self.anew:
             return "start"
-        if self.restarted:
+        if self.restarted or self.instructions:
             return "instructions"
         if self.answers:
             return "answer"
@@ -194,7 +210,8 @@ class AgentState(BaseModel):
         for message_id in reminder:
             self.reminders[message_id] = self.reminders.get(message_id, 0) + 1
         messages = tuple(self._empty_inbox())
-        for said in (self.answers, self.taken, self.bounced):
+        instructions, restarted = tuple(self.instructions), self.restarted
+        for said in (self.answers, self.taken, self.bounced, self.instructions):
             said.clear()
         self.turn += 1
         self.anew = self.restarted = False
@@ -206,6 +223,8 @@ class AgentState(BaseModel):
             answers=answers,
             reminder=reminder,
             bounced=bounced,
+            instructions=instructions,
+            restarted=restarted,
         )
 
     def put_back(self, turn: TurnOrder | None) -> None:
@@ -236,6 +255,8 @@ class AgentState(BaseModel):
 
     def waiting_for(self) -> tuple[AgentStatus, str]:
         """State and reason of an agent that has no turn."""
+        if self.resting:
+            return AgentStatus.IDLE, self.resting
         question = self.blocked_by
         if question is None:
             if self.finish and self.held is not None:
@@ -262,6 +283,8 @@ def why(turn: TurnOrder, state: AgentState) -> str:
         return "begins its task"
     if turn.cause == "answer":
         return "goes on with your answer"
+    if turn.instructions:
+        return "reads your new instructions"
     if turn.cause == "instructions":
         return "goes on where it had stopped"
     if turn.reminder and not turn.messages:

@@ -45,14 +45,14 @@ class CancellableWork:
             try:
                 return await handle
             except ActivityError:
-                if state.stop or (until_reset and state.reset):
+                if state.stop or (until_reset and (state.reset or state.cancel)):
                     return None
                 if state.pause != "now":
                     raise
             await workflow.wait_condition(lambda: state.pause != "now" or bool(state.stop))
 
     def _settled(self, handle: workflow.ActivityHandle[object], until_reset: bool) -> bool:
-        return handle.done() or bool(self._state.stop) or (until_reset and self._state.reset)
+        return handle.done() or bool(self._state.stop) or (until_reset and (self._state.reset or self._state.cancel))
 
 
 def started(
