@@ -99,7 +99,7 @@ class UserOrders:
 
     def _keep_change(self, fleet: str, agent: str, run: str, values: dict[str, object]) -> str:
         named = _named(fleet, run, agent, "instructions")
-        self._journal.put_body(named["id"], ev.InstructionsChanged(**named, **values))  # type: ignore[arg-type]
+        self._journal.put_body(named["id"], ev.InstructionsChanged(**named, **values))
         return str(named["id"])
 
     async def _deliver(self, fleet: str, agent: str, order: steps.AnswerOrder) -> None:

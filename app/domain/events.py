@@ -11,12 +11,12 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from app.domain.envelope import Envelope, MessageState
-from app.domain.fact import Fact as Fact
+from app.domain.fact import Fact as Fact  # noqa: PLC0414
 from app.domain.interrupt import Answer, Interrupt, InterruptState
-from app.domain.order_facts import ApprovalsClosed as ApprovalsClosed
-from app.domain.order_facts import ApprovalsOpened as ApprovalsOpened
-from app.domain.order_facts import InstructionsChanged as InstructionsChanged
-from app.domain.order_facts import TurnCancelled as TurnCancelled
+from app.domain.order_facts import ApprovalsClosed as ApprovalsClosed  # noqa: PLC0414
+from app.domain.order_facts import ApprovalsOpened as ApprovalsOpened  # noqa: PLC0414
+from app.domain.order_facts import InstructionsChanged as InstructionsChanged  # noqa: PLC0414
+from app.domain.order_facts import TurnCancelled as TurnCancelled  # noqa: PLC0414
 
 
 class AgentStatus(StrEnum):
