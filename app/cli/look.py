@@ -87,8 +87,8 @@ def status(project: ProjectOption = None, as_json: JsonOption = False) -> None:
         out.print()
         for line in wrapped(Text(reconciled_words(host), "dim"), width_of(out)):
             out.print(line)
-    for line in blanket_lines(board):
-        say(line, "bold yellow")
+    for told in blanket_lines(board):
+        say(told, "bold yellow")
     if waiting := [item for item in board.open_interrupts if item.kind is not InterruptKind.PROGRESS_REPORT]:
         out.print()
         say(f"{_count(len(waiting), 'question')} for you: skerry interrupts{naming(loaded)}", "bold yellow")

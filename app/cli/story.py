@@ -8,7 +8,7 @@ from functools import singledispatch
 from rich.text import Text
 
 from app.cli.listing import wrapped
-from app.cli.output import plain, plain_line
+from app.cli.output import clock, plain, plain_line
 from app.domain import events as ev
 from app.domain.envelope import MessageState
 from app.domain.events import AgentStatus, Event
