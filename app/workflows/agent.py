@@ -145,6 +145,7 @@ class AgentWorkflow:
             lambda: (
                 self._over()
                 or self._has_work()
+                or self._state.resting not in ("", self._state.reason)
                 or bool(self._state.pause or self._state.reset)
                 or workflow.info().is_continue_as_new_suggested()
             )

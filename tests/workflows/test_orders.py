@@ -35,7 +35,7 @@ async def ask(turn: Turn, **more: object) -> None:
 async def test_a_question_has_a_risk_and_exhibits(paths: Paths, temporal: Client) -> None:
     async def script(turn: Turn) -> None:
         exhibit = {"name": "fix.diff", "media_type": "text/x-diff", "text": "-a\n+b"}
-        with pytest.raises(ActionRefused, match="at most"):
+        with pytest.raises(ActionRefused, match="are allowed"):
             await ask(turn, exhibits=[exhibit | {"text": "x" * 40_000}])
         await ask(turn, risk="high", exhibits=[exhibit])
 
@@ -91,16 +91,16 @@ async def test_new_instructions_come_with_the_next_turn_and_stay(paths: Paths, t
         with pytest.raises(ActionRefused, match="empty"):
             await team.control.instruct(team.fleet, "alice", "  ")
         await team.control.instruct(team.fleet, "alice", "Write tests, too.")
-        await team.until(lambda board: board.agents["alice"].turn == 2)
+        await team.until(lambda board: len(team.turns) == 2)
         await team.control.instruct(team.fleet, "alice", "Only write tests.", "replace")
         board = await team.until(
-            lambda board: board.agents["alice"].turn == 3 and board.agents["alice"].state is AgentStatus.IDLE
+            lambda board: len(team.turns) == 3 and board.agents["alice"].state is AgentStatus.IDLE
         )
         assert "in addition to those you have:\n\nWrite tests, too." in team.turns[1].prompt
         assert team.turns[2].prompt.startswith("New instructions from the user, instead of those you had")
         assert [(item.mode, item.by) for item in board.instructions] == [("amend", "user"), ("replace", "user")]
         await team.control.reset_agent(team.fleet, "alice")
-        await team.until(lambda board: board.agents["alice"].turn == 4)
+        await team.until(lambda board: len(team.turns) == 4)
         assert team.turns[3].prompt.startswith("Only write tests."), "a new conversation begins with what is in force"
 
 
@@ -114,7 +114,7 @@ async def test_an_answer_that_replaces_the_instructions(paths: Paths, temporal: 
         board = await team.until(lambda board: bool(board.open_interrupts))
         answer = Answer(action="modify", text="Forget colours.", mode="replace")
         await team.control.answer(team.fleet, board.open_interrupts[0].id, answer)
-        board = await team.until(lambda board: board.agents["alice"].turn == 2)
+        board = await team.until(lambda board: len(team.turns) == 2)
         (change,) = board.instructions
         assert (change.mode, change.text, change.interrupt_id) == ("replace", "Forget colours.", change.interrupt_id)
         assert "New instructions from the user, instead of those you had, in answer to" in team.turns[1].prompt
@@ -142,7 +142,7 @@ async def test_a_cancelled_turn_ends_and_the_agent_waits_for_a_message(paths: Pa
         with pytest.raises(ActionRefused, match="no turn under way"):
             await team.control.cancel_turn(team.fleet, "alice")
         await team.control.send(team.fleet, "alice", "Go on with this.")
-        await team.until(lambda board: board.agents["alice"].turn == 2)
+        await team.until(lambda board: len(team.turns) == 2)
         assert "Go on with this." in team.turns[1].prompt
 
 
@@ -161,7 +161,7 @@ async def test_a_cancelled_task_takes_its_questions_back(paths: Paths, temporal:
         with pytest.raises(AlreadyAnswered, match="withdrawn already"):
             await team.control.answer(team.fleet, asked.id, Answer(option="red"))
         await team.control.send(team.fleet, "alice", "Something else.")
-        await team.until(lambda board: board.agents["alice"].turn == 2)
+        await team.until(lambda board: len(team.turns) == 2)
         assert TASK_CANCELLED in team.turns[1].prompt
         assert "Something else." in team.turns[1].prompt
 
