@@ -93,9 +93,7 @@ async def test_new_instructions_come_with_the_next_turn_and_stay(paths: Paths, t
         await team.control.instruct(team.fleet, "alice", "Write tests, too.")
         await team.until(lambda board: len(team.turns) == 2)
         await team.control.instruct(team.fleet, "alice", "Only write tests.", "replace")
-        board = await team.until(
-            lambda board: len(team.turns) == 3 and board.agents["alice"].state is AgentStatus.IDLE
-        )
+        board = await team.until(lambda board: len(team.turns) == 3 and board.agents["alice"].state is AgentStatus.IDLE)
         assert "in addition to those you have:\n\nWrite tests, too." in team.turns[1].prompt
         assert team.turns[2].prompt.startswith("New instructions from the user, instead of those you had")
         assert [(item.mode, item.by) for item in board.instructions] == [("amend", "user"), ("replace", "user")]

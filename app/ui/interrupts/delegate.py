@@ -17,7 +17,7 @@ from app.ui.tokens import Tokens, Tone
 from app.ui.typography import base_font, scaled
 from app.ui.widgets.chips import paint_dot
 from app.ui.widgets.painting import RIGHT, Index, draw_text, paint_ground
-from app.ui.wording import duration, about_words, outcome_words, time_of_day, wants_answer
+from app.ui.wording import about_words, duration, outcome_words, time_of_day, wants_answer
 
 _ROW = 68
 _HEADING = 36

@@ -19,7 +19,7 @@ from app.ui.typography import SPACE
 from app.ui.widgets.buttons import button
 from app.ui.widgets.chips import Chip
 from app.ui.widgets.labels import ElidedLabel, label, selectable, style_label
-from app.ui.wording import date_and_time, about_words, duration, outcome_words, wants_answer
+from app.ui.wording import about_words, date_and_time, duration, outcome_words, wants_answer
 
 _MAX_WIDTH = 90 * SPACE
 

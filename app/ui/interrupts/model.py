@@ -134,7 +134,10 @@ def words(item: Item) -> str:
 
 
 class InterruptSorter(QSortFilterProxyModel):
-    """Open: blocking first, then the riskiest, then the oldest. Settled: the newest first. A heading of an empty section is left out."""
+    """Open: blocking first, then the riskiest, then the oldest. Settled: the newest first.
+
+    A heading of an empty section is left out.
+    """
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
