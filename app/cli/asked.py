@@ -106,7 +106,8 @@ def _show(item: Interrupt, where: str, *, whole: bool) -> None:
 def _lines(item: Interrupt, width: int | None, where: str) -> list[Text]:
     who = "wrote" if item.kind is InterruptKind.PROGRESS_REPORT else "asked"
     title, *options = wrapped(question_text(item), width)
-    head = [title, Text(f"  {item.agent} {who} at {clock(item.raised_at)} ({_about(item)})", "dim")]
+    about = Text(f"{item.agent} {who} at {clock(item.raised_at)} ({_about(item)})", "dim")
+    head = [title, *wrapped(about, width, indent="  ")]
     body = wrapped(Text(plain(item.body).strip()), width, indent="  ") if item.body.strip() else []
     return [*head, *body, *options, *wrapped(_closing(item, where), width, indent="  ")]
 

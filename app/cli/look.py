@@ -68,8 +68,17 @@ def status(project: ProjectOption = None, as_json: JsonOption = False) -> None:
             "run": board.run,
             "outcome": board.outcome,
         }
-        summary["approving_until"] = {name: until.isoformat() for name, until in _blankets(board).items()}
-        emit_json({**summary, "rehearsal": board.rehearsal, "engine": engine, "agents": agents, "host": _host(host)})
+        approving = {name: until.isoformat() for name, until in _blankets(board).items()}
+        emit_json(
+            {
+                **summary,
+                "rehearsal": board.rehearsal,
+                "engine": engine,
+                "agents": agents,
+                "host": _host(host),
+                "approving_until": approving,
+            }
+        )
         return
     if not board.run:
         say(f"{loaded.name} has not run yet; start it with: skerry run")

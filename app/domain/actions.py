@@ -258,5 +258,5 @@ def _without_titles(node: dict[str, Any]) -> dict[str, Any]:
     for key, value in node.items():
         if key == "title" and isinstance(value, str):
             continue
-        cleaned[key] = {k: _without_titles(v) for k, v in value.items()} if key == "properties" else value
+        cleaned[key] = {k: _without_titles(v) for k, v in value.items()} if key in ("properties", "$defs") else value
     return cleaned

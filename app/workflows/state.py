@@ -26,6 +26,8 @@ MAX_INBOX = 100
 
 _REMEMBERED = 500
 
+_NEEDED = {InterruptKind.DEBUG_REQUEST: "debugging help", InterruptKind.APPROVAL: "your approval"}
+
 Cause = Literal["start", "messages", "answer", "instructions"]
 
 
@@ -262,7 +264,7 @@ class AgentState(BaseModel):
             if self.finish and self.held is not None:
                 return AgentStatus.WAITING, f"your approval: {self.held.title}"
             return AgentStatus.IDLE, "waits for messages"
-        needed = "debugging help" if question.kind is InterruptKind.DEBUG_REQUEST else "your answer"
+        needed = _NEEDED.get(question.kind, "your answer")
         return AgentStatus.WAITING, f"{needed}: {question.title}"
 
     def remember(self, action_id: str, outcome: ActionOutcome) -> ActionOutcome:
