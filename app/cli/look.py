@@ -68,7 +68,7 @@ def status(project: ProjectOption = None, as_json: JsonOption = False) -> None:
             "run": board.run,
             "outcome": board.outcome,
         }
-        approving = {name: until.isoformat() for name, until in _blankets(board).items()}
+        approving = {"approving_until": {name: until.isoformat() for name, until in _blankets(board).items()}}
         emit_json(
             {
                 **summary,
