@@ -23,7 +23,8 @@ async def test_instructions_are_given_and_shown(at_work: AtWork) -> None:
 async def test_a_task_is_cancelled_and_a_turn_that_is_none_is_not(at_work: AtWork) -> None:
     async with at_work(ask_then_finish) as desk:
         await asked(desk)
-        assert (await desk.type("cancel", "alice")).complained(1, "no turn under way")
+        refused = await desk.type("cancel", "alice")
+        assert (refused.returncode, refused.stderr) == (1, "error: alice has no turn under way\n")
         done = await desk.type("cancel", "alice", "--task")
         assert (done.returncode, done.stdout) == (0, "alice is told to drop its task\n")
         await desk.team.until(lambda board: board.agents["alice"].state is AgentStatus.IDLE)
