@@ -24,6 +24,7 @@ from app.activities.mail_room import MailRoom
 from app.activities.member import Member
 from app.activities.note_book import memory_digest
 from app.activities.observer import TurnRecorder
+from app.activities.order_steps import OrderSteps, instructed
 from app.activities.own_workflow import OwnWorkflow
 from app.activities.permissions import Permissions
 from app.activities.playing import Playing, is_given_up
@@ -33,7 +34,8 @@ from app.domain import events as ev
 from app.domain import prompts
 from app.domain.envelope import USER, Envelope, MessageState
 from app.domain.errors import ConfigError, RuntimeFailure, SandboxError
-from app.domain.interrupt import Interrupt, InterruptState
+from app.domain.instructions import told
+from app.domain.interrupt import Interrupt
 from app.domain.ports import Sandbox, TurnOutcome, TurnRequest
 from app.workflows import steps
 from app.workflows.holds import Hold
@@ -61,7 +63,6 @@ class AgentSteps:
             self.record_delivery,
             self.open_channel,
             self.record_interrupt,
-            self.record_answer,
             self.prepare_agent,
             self.run_turn,
             self.mirror_workspace,
@@ -69,6 +70,7 @@ class AgentSteps:
             *MachineSteps(self._crew).all(),
             *ConfirmationSteps(self._journal).all(),
             *LimitSteps(self._crew, self._warden).all(),
+            *OrderSteps(self._journal).all(),
         )
 
     @activity.defn(name=steps.RECORD)
@@ -106,16 +108,6 @@ class AgentSteps:
         """Append an interrupt, with its text from the store."""
         fields = order.model_dump(include={"id", "at", "fleet", "run", "agent"})
         self._journal.append(ev.InterruptRaised(**fields, interrupt=self._journal.body(order.body, Interrupt)))
-
-    @activity.defn(name=steps.RECORD_ANSWER)
-    async def record_answer(self, order: steps.InterruptRecord) -> None:
-        """Append an interrupt's answer, with its text from the store."""
-        fields = order.model_dump(include={"id", "at", "fleet", "run", "agent"})
-        settled = self._journal.body(order.body, Interrupt)
-        fact = ev.InterruptSettled(
-            **fields, interrupt_id=settled.id, state=InterruptState.ANSWERED, answer=settled.answer
-        )
-        self._journal.append(fact)
 
     @activity.defn(name=steps.PREPARE_AGENT)
     async def prepare_agent(self, prepare: steps.PrepareOrder) -> steps.Prepared:
@@ -272,6 +264,7 @@ class AgentSteps:
                     prompt=prompt,
                     messages=turn.messages,
                     answers=turn.answers,
+                    instructions=turn.instructions,
                 )
             )
         return TurnRequest(turn=turn.turn, prompt=prompt, session=self._session(order), resume=begun)
@@ -279,9 +272,12 @@ class AgentSteps:
     async def _prompt(self, member: Member, turn: steps.TurnOrder) -> str:
         parts: list[str] = []
         if turn.cause == "start":
-            parts.append(prompts.first_prompt(member.spec, await memory_digest(member)))
-        if turn.cause == "instructions":
+            spec = instructed(self._journal, turn.order, member.spec)
+            parts.append(prompts.first_prompt(spec, await memory_digest(member)))
+        elif turn.cause == "instructions" and (turn.restarted or not turn.instructions):
             parts.append(prompts.STARTED_AGAIN)
+        if turn.cause != "start":  # there they stand among the others
+            parts += [told(self._journal.body(item, ev.InstructionsChanged)) for item in turn.instructions]
         parts += [prompts.bounced(item.message_id, item.recipient, item.reason) for item in turn.bounced]
         if turn.reminder:
             parts.append(prompts.reminder(turn.reminder))

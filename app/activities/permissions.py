@@ -24,7 +24,7 @@ from app.config.approvals import allow_commands
 from app.domain import events as ev
 from app.domain.decisions import ChangeFiles, Decision, Judged, RunCommand, UseTool, Wish
 from app.domain.errors import ConfigError
-from app.domain.interrupt import Answer, Interrupt, InterruptKind, InterruptState
+from app.domain.interrupt import Answer, Interrupt, InterruptKind, InterruptState, Risk
 from app.domain.ports import PermissionAsked, PermissionGiven
 from app.domain.text import first_line, printable
 from app.workflows import steps
@@ -167,6 +167,9 @@ class Permissions:
             options=(ALLOW_ONCE, ALWAYS, DENY) if judged.always else (ALLOW_ONCE, DENY),
             default=DENY,
             permission=True,
+            risk=Risk.MEDIUM,
+            group=f"rule {judged.decision.rule}",
+            approve=ALLOW_ONCE,
             raised_at=datetime.now(UTC),
         )
 

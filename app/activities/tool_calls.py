@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from temporalio.client import Client, RPCTimeoutOrCancelledError, WorkflowUpdateFailedError
 from temporalio.service import RPCError
@@ -26,7 +26,7 @@ from app.activities.waiting import BLOCK_SECONDS, Waiting
 from app.domain import actions as act
 from app.domain import prompts
 from app.domain.errors import ActionRefused
-from app.domain.interrupt import Interrupt, InterruptKind
+from app.domain.interrupt import Interrupt, InterruptKind, Risk, checked
 from app.domain.ports import ActionResult
 from app.domain.text import check_text
 from app.store.search_index import SearchIndex
@@ -104,7 +104,11 @@ class ToolCalls:
         interrupt = _interrupt(member, action)
         self._journal.put_body(steps.interrupt_body_id(interrupt.id), interrupt)
         ref = steps.InterruptRef(
-            id=interrupt.id, kind=interrupt.kind, title=interrupt.title, blocking=interrupt.blocking
+            id=interrupt.id,
+            kind=interrupt.kind,
+            title=interrupt.title,
+            blocking=interrupt.blocking,
+            expires_at=interrupt.expires_at,
         )
         order = steps.RaiseOrder(action_id=interrupt.id, interrupt=ref)
         return await self._update(member, "raise_interrupt", order)
@@ -134,7 +138,10 @@ def _interrupt(member: Member, action: act.AskUser | act.RequestDebug | act.Repo
     kind, text, details, options, default = _asked(action)
     for words, what in ((text, "the question"), (details, "the details"), (default, "the default"), *_each(options)):
         check_text(words, what=what, max_bytes=MAX_QUESTION_BYTES)
+    exhibits = () if isinstance(action, act.ReportProgress) else checked(action.exhibits)
     first, _, rest = text.strip().partition("\n")
+    now = datetime.now(UTC)
+    seconds = action.expires_after_seconds if isinstance(action, act.AskUser) else None
     return Interrupt(
         id=f"i-{_action_id(member, action)}",
         agent=member.order.agent,
@@ -144,7 +151,10 @@ def _interrupt(member: Member, action: act.AskUser | act.RequestDebug | act.Repo
         options=options,
         default=default,
         blocking=kind is not InterruptKind.PROGRESS_REPORT,
-        raised_at=datetime.now(UTC),
+        raised_at=now,
+        risk=action.risk if isinstance(action, act.AskUser) else Risk.LOW,
+        expires_at=None if seconds is None else now + timedelta(seconds=seconds),
+        exhibits=exhibits,
     )
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, TypeVar
 import typer
 
 from app.cli.look import find_id, open_board
-from app.cli.output import emit_json, plain_line, say
+from app.cli.output import clock, emit_json, plain_line, say
 from app.cli.place import ProjectOption
 from app.cli.story import answer_words
 from app.config import Paths
@@ -39,7 +39,10 @@ def answer(
     reason: Annotated[str, typer.Option(metavar="TEXT", help="Why, beside an option.")] = "",
     default: Annotated[bool, typer.Option("--default", help="Take the asker's default.")] = False,
     modify: Annotated[bool, typer.Option("--modify", help="ANSWER is new instructions for the agent.")] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="With --modify: instead of those it has.")] = False,
     cancel: Annotated[bool, typer.Option("--cancel", help="Stop the agent instead of answering.")] = False,
+    task: Annotated[bool, typer.Option("--task", help="With --cancel: it only drops its task, and waits.")] = False,
+    together: Annotated[bool, typer.Option("--alike", help="All open ones of its group, in the same way.")] = False,
     project: ProjectOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -50,15 +53,21 @@ def answer(
     _check_open(asked)
     if sum((bool(words) and not modify, default, modify, cancel)) != 1:
         raise ConfigError("what is your answer?", operation="answer", hint=_choices(asked))
+    if (replace and not modify) or (task and not cancel):
+        raise ConfigError("--replace goes with --modify, --task with --cancel", operation="answer", hint="add that")
     given = _with_reason(asked, _answer(asked, words, default, modify, cancel), reason)
+    given = given.model_copy(update={"mode": "replace" if replace else "amend", "scope": "task" if task else "agent"})
     settle(asked, given)  # refuses what does not fit, before the engine is asked
-    settled = with_control(lambda control: control.answer(loaded.fleet_id, asked.id, given))
-    if as_json:
-        emit_json(settled.model_dump(mode="json"))
-    elif cancel:
-        say(f"{settled.agent} is told to stop")
+    if together:
+        found = with_control(lambda control: control.answer_alike(loaded.fleet_id, asked.id, given))
     else:
-        say(f"{settled.agent} has your answer: {plain_line(given.option or given.text)}")
+        found = [with_control(lambda control: control.answer(loaded.fleet_id, asked.id, given))]
+    if as_json:
+        shown = [item.model_dump(mode="json") for item in found]
+        emit_json({"answered": shown} if together else shown[0])
+        return
+    for settled in found:
+        say(_done(settled, given))
 
 
 def stop(
@@ -77,6 +86,12 @@ def stop(
         _stop_agents(agent, project, as_json)
     else:
         _stop_engine(as_json)
+
+
+def _done(settled: Interrupt, given: Answer) -> str:
+    if given.action == "cancel":
+        return f"{settled.agent} is told to {'drop its task' if given.scope == 'task' else 'stop'}"
+    return f"{settled.agent} has your answer: {plain_line(given.option or given.text)}"
 
 
 def _stop_agents(agent: str, project: ProjectOption, as_json: bool) -> None:
@@ -157,10 +172,15 @@ def _check_open(asked: Interrupt) -> None:
     if asked.state is InterruptState.OPEN:
         return
     words = f"is {asked.state.value}: nobody needs an answer any more"
-    if asked.answer is not None:
+    if asked.state is InterruptState.ANSWERED and asked.answer is not None:
         words = f"has its answer already: {answer_words(asked.answer)}"
+    elif asked.answer is not None:
+        words = f"is {asked.state.value}; its default applied: {answer_words(asked.answer)}"
+    when = f", at {clock(asked.settled_at)}" if asked.settled_at is not None else ""
     raise AlreadyAnswered(
-        f"{asked.id} {words}", operation="answer", hint=f"to tell {asked.agent} something: skerry send {asked.agent} …"
+        f"{asked.id} {words}{when}",
+        operation="answer",
+        hint=f"to tell {asked.agent} something: skerry send {asked.agent} …",
     )
 
 

@@ -6,12 +6,13 @@ import asyncio
 import time
 from collections.abc import Callable
 
+from app.cli.answering import Answering
 from app.config import Paths
 from app.control import Control, engine_info, engine_was_killed
 from app.domain.board import Board
-from app.domain.errors import AlreadyAnswered, EngineError, NotFound
+from app.domain.errors import EngineError, NotFound
 from app.domain.events import ENDED, AgentStatus, Event
-from app.domain.interrupt import Interrupt, InterruptKind, default_answer
+from app.domain.interrupt import Interrupt, InterruptKind
 from app.store.journal import JournalReader
 
 POLL_SECONDS = 0.1
@@ -67,7 +68,7 @@ class Follower:
         self._reader.close()
 
 
-async def follow_to_the_end(follower: Follower, control: Control, *, until_idle: bool, answer_default: bool) -> None:
+async def follow_to_the_end(follower: Follower, answering: Answering, *, until_idle: bool) -> None:
     """Return when the run has ended, or (``until_idle``) when nothing will happen by itself any more.
 
     Raises EngineError when the engine ends meanwhile.
@@ -79,9 +80,8 @@ async def follow_to_the_end(follower: Follower, control: Control, *, until_idle:
         if board.outcome:
             return
         follower.check_engine()
-        if answer_default:
-            await _answer_all(control, board)
-        if changed or not _at_rest(board, waiting_counts=not answer_default):
+        await answering.answer(board, questions(board))
+        if changed or not _at_rest(board, waiting_counts=not answering.answers(questions(board))):
             quiet_since = None
         elif until_idle:
             quiet_since = quiet_since or time.monotonic()
@@ -119,11 +119,3 @@ def _at_rest(board: Board, *, waiting_counts: bool) -> bool:
     at_rest = ENDED | {AgentStatus.IDLE, AgentStatus.WAITING}
     asked = waiting_counts and bool(questions(board))
     return asked and all(view.state in at_rest for view in board.agents.values())
-
-
-async def _answer_all(control: Control, board: Board) -> None:
-    for item in questions(board):
-        try:
-            await control.answer(board.fleet, item.id, default_answer(item))
-        except (AlreadyAnswered, NotFound):
-            continue  # answered elsewhere or by us, or withdrawn, a moment ago: the fact is on its way

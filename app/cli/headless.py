@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
+from app.cli.answering import Answering
 from app.cli.follow import (
     Follower,
     Teller,
@@ -17,6 +18,7 @@ from app.cli.output import console, emit_json_line, plain_line, tell, width_of
 from app.cli.place import naming
 from app.cli.story import how_to_answer, story_lines
 from app.config import Paths, Project
+from app.config.answers import PreparedAnswers
 from app.control import Control, engine_info, engine_was_killed, read_board
 from app.domain.errors import EngineError
 from app.domain.events import Event
@@ -31,6 +33,7 @@ class Wishes:
     scenario: str | None = None
     until_idle: bool = False
     answer_default: bool = False
+    prepared: PreparedAnswers | None = None
     as_json: bool = False
 
 
@@ -92,7 +95,8 @@ async def _follow_over_crashes(
 
 
 async def _follow(follower: Follower, control: Control, wishes: Wishes, where: str) -> bool:
-    await follow_to_the_end(follower, control, until_idle=wishes.until_idle, answer_default=wishes.answer_default)
+    answering = Answering(control, wishes.prepared, default=wishes.answer_default)
+    await follow_to_the_end(follower, answering, until_idle=wishes.until_idle)
     board = follower.board
     waits, failed = questions(board), failures(board)
     if wishes.until_idle and not waits and not board.outcome:

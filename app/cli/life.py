@@ -46,12 +46,12 @@ def pause(
     Messages go on to reach its inbox. It survives an end of the engine.
     """
     loaded, board, _ = open_board(project)
-    _check_one(loaded, agent, team, "pause")
-    views = _chosen(board, agent, lambda view: not _is_paused(view), "at work and not paused")
+    check_one(loaded, agent, team, "pause")
+    views = chosen(board, agent, lambda view: not _is_paused(view), "at work and not paused")
     if agent and _is_paused(views[0]):
         raise ActionRefused(f"{agent} is paused already", operation="pause", hint=f"skerry resume {agent}")
     words = "is paused after its turn, its machine is then saved to disk" if to_disk else "is paused"
-    _each(views, lambda c, name: c.pause_agent(loaded.fleet_id, name, to_disk=to_disk), "paused", words, as_json)
+    each(views, lambda c, name: c.pause_agent(loaded.fleet_id, name, to_disk=to_disk), "paused", words, as_json)
 
 
 def resume(
@@ -59,13 +59,13 @@ def resume(
 ) -> None:
     """Let a paused agent go on where it stood."""
     loaded, board, _ = open_board(project)
-    _check_one(loaded, agent, team, "resume")
-    views = _chosen(board, agent, _is_paused, "paused")
+    check_one(loaded, agent, team, "resume")
+    views = chosen(board, agent, _is_paused, "paused")
     if agent and not _is_paused(views[0]):
         state = f"{views[0].state.value}: {plain_line(views[0].reason)}"
         hint = f"hold it with 'skerry pause {agent}'"
         raise ActionRefused(f"{agent} is not paused ({state})", operation="resume", hint=hint)
-    _each(views, lambda c, name: c.resume_agent(loaded.fleet_id, name), "resumed", "goes on", as_json)
+    each(views, lambda c, name: c.resume_agent(loaded.fleet_id, name), "resumed", "goes on", as_json)
 
 
 def start(agent: AgentArgument, project: ProjectOption = None, as_json: JsonOption = False) -> None:
@@ -84,28 +84,33 @@ def start(agent: AgentArgument, project: ProjectOption = None, as_json: JsonOpti
     if view.state not in ENDED and not board.outcome:
         hint = f"skerry resume {agent}" if _is_paused(view) else "see 'skerry status'"
         raise ActionRefused(f"{agent} is at work ({view.state.value})", operation="start", hint=hint)
-    _each([view], lambda c, name: c.start_agent(loaded.fleet_id, name), "started", "is started again", as_json)
+    each([view], lambda c, name: c.start_agent(loaded.fleet_id, name), "started", "is started again", as_json)
 
 
 def reset(
-    agent: AgentArgument, yes: YesOption = False, project: ProjectOption = None, as_json: JsonOption = False
+    agent: OneAgent = "",
+    team: TeamOption = False,
+    yes: YesOption = False,
+    project: ProjectOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Give an agent a clean machine and let it begin anew. Memory file, inbox and ``sandbox_path`` stay.
 
     A running turn is cancelled; what the machine's disk holds besides the mirrored workspace is lost.
     """
     loaded, board, _ = open_board(project)
-    loaded.fleet.agent(agent)
+    check_one(loaded, agent, team, "reset")
     view = board.agents.get(agent)
     if view is not None and view.state in ENDED and not board.outcome:
         hint = f"'skerry remove {agent}' takes its machine away, 'skerry start {agent}' then makes a clean one"
         raise ActionRefused(f"{agent} has ended ({view.state.value})", operation="reset", hint=hint)
-    check_at_work(board, agent)
+    views = chosen(board, agent, lambda view: not _is_paused(view), "at work and not paused")
     if view is not None and _is_paused(view):
         raise ActionRefused(f"{agent} is paused", operation="reset", hint=f"first: skerry resume {agent}")
-    _confirm(f"Destroy the machine of {agent} with its disk, and make a clean one?", yes, "reset")
+    whose = f"machine of {agent} with its disk, and make a clean one" if agent else "machines of the whole team"
+    _confirm(f"Destroy the {whose}?", yes, "reset")
     words = "gets a clean machine and begins anew"
-    _each(board_views(board, agent), lambda c, name: c.reset_agent(loaded.fleet_id, name), "reset", words, as_json)
+    each(views, lambda c, name: c.reset_agent(loaded.fleet_id, name), "reset", words, as_json)
 
 
 def remove(
@@ -129,7 +134,7 @@ def remove(
     if board.run and not board.outcome and view.state not in ENDED and name in board.agents:
         raise ActionRefused(f"{name} is at work", operation="remove", hint=f"stop it first: skerry stop {name}")
     _confirm(f"Remove the machine of {name} with its disk?", yes, "remove")
-    _each([view], lambda c, one: c.remove_machine(fleet, one), "removed", "has no machine any more", as_json)
+    each([view], lambda c, one: c.remove_machine(fleet, one), "removed", "has no machine any more", as_json)
 
 
 def board_views(board: Board, agent: str) -> list[AgentView]:
@@ -137,7 +142,8 @@ def board_views(board: Board, agent: str) -> list[AgentView]:
     return [view for view in board.agents.values() if not agent or view.id == agent]
 
 
-def _check_one(loaded: Project, agent: str, team: bool, operation: str) -> None:
+def check_one(loaded: Project, agent: str, team: bool, operation: str) -> None:
+    """Raise ConfigError unless an agent is named, or the team meant; NotFound for one that agents.yaml has not."""
     if bool(agent) == team:
         problem = "AGENT and --team exclude each other" if team else "which agent?"
         raise ConfigError(problem, operation=operation, hint="name an agent, or say --team")
@@ -145,7 +151,7 @@ def _check_one(loaded: Project, agent: str, team: bool, operation: str) -> None:
         loaded.fleet.agent(agent)
 
 
-def _chosen(board: Board, agent: str, fits: Callable[[AgentView], bool], what: str) -> list[AgentView]:
+def chosen(board: Board, agent: str, fits: Callable[[AgentView], bool], what: str) -> list[AgentView]:
     """The agent named, which is at work, or all of the team that fit."""
     if agent:
         check_at_work(board, agent)
@@ -161,7 +167,7 @@ def _is_paused(view: AgentView) -> bool:
     return view.state is AgentStatus.PAUSED or view.pausing
 
 
-def _each(views: list[AgentView], order: Order, done: str, words: str, as_json: bool) -> None:
+def each(views: list[AgentView], order: Order, done: str, words: str, as_json: bool) -> None:
     """Give the order for each; one that is refused keeps nobody else from it. Ends 1 when one was."""
     refused = with_control(lambda control: _orders(control, [view.id for view in views], order))
     told = [view.id for view in views if view.id not in refused]

@@ -16,14 +16,15 @@ from app.cli.budget import used_for_programs, used_line
 from app.cli.listing import Column, Row, listing, wrapped
 from app.cli.output import clock, console, emit_json, plain, plain_line, say, width_of
 from app.cli.place import ProjectOption, naming, project_place
-from app.cli.story import answer_words, how_to_answer, machine_note, question_text, reconciled_words, state_style
+from app.cli.story import machine_note, reconciled_words, state_style
 from app.config import Paths, Project, load_project
 from app.control import engine_info, read_board, shown_to_user
+from app.domain.blanket import in_time
 from app.domain.board import AgentView, Board, MessageView
 from app.domain.envelope import USER, MessageState
 from app.domain.errors import NotFound
 from app.domain.events import ENDED, AgentStatus, HostReconciled
-from app.domain.interrupt import Interrupt, InterruptKind, InterruptState
+from app.domain.interrupt import InterruptKind
 from app.sandbox.usage import folder_bytes
 from app.store.journal import JournalReader
 from app.store.usage import UsageSample, read_usage
@@ -53,7 +54,6 @@ def register(app: typer.Typer) -> None:
     """Add this module's commands to ``app``."""
     app.command()(status)
     app.command()(messages)
-    app.command()(interrupts)
 
 
 def status(project: ProjectOption = None, as_json: JsonOption = False) -> None:
@@ -63,8 +63,23 @@ def status(project: ProjectOption = None, as_json: JsonOption = False) -> None:
     if as_json:
         agents = [_agent(view, usage.get(view.id)) for view in board.agents.values()]
         engine = None if info is None else asdict(info)
-        summary = {"project": loaded.name, "fleet": board.fleet, "run": board.run, "outcome": board.outcome}
-        emit_json({**summary, "rehearsal": board.rehearsal, "engine": engine, "agents": agents, "host": _host(host)})
+        summary: dict[str, object] = {
+            "project": loaded.name,
+            "fleet": board.fleet,
+            "run": board.run,
+            "outcome": board.outcome,
+        }
+        approving = {"approving_until": {name: until.isoformat() for name, until in _blankets(board).items()}}
+        emit_json(
+            {
+                **summary,
+                "rehearsal": board.rehearsal,
+                "engine": engine,
+                "agents": agents,
+                "host": _host(host),
+                "approving_until": approving,
+            }
+        )
         return
     if not board.run:
         say(f"{loaded.name} has not run yet; start it with: skerry run")
@@ -82,9 +97,24 @@ def status(project: ProjectOption = None, as_json: JsonOption = False) -> None:
         out.print()
         for line in wrapped(Text(reconciled_words(host), "dim"), width_of(out)):
             out.print(line)
+    for told in blanket_lines(board):
+        say(told, "bold yellow")
     if waiting := [item for item in board.open_interrupts if item.kind is not InterruptKind.PROGRESS_REPORT]:
         out.print()
         say(f"{_count(len(waiting), 'question')} for you: skerry interrupts{naming(loaded)}", "bold yellow")
+
+
+def blanket_lines(board: Board) -> list[str]:
+    """What is approved without asking, and how that is ended."""
+    lines = []
+    for name, until in _blankets(board).items():
+        whose, end = name or "the team", f"skerry approve {name or '--team'} --end"
+        lines.append(f"every approval of {whose} is given until {clock(until)}; to end it: {end}")
+    return lines
+
+
+def _blankets(board: Board) -> dict[str, datetime]:
+    return {} if board.outcome else in_time(board.blankets, datetime.now(UTC))
 
 
 def messages(
@@ -134,31 +164,6 @@ def _show_messages(found: Iterable[MessageView]) -> None:
         if number:
             console().print()
         _show_message(view)
-
-
-def interrupts(
-    one: Annotated[str, typer.Argument(metavar="ID", help="Only this one, answered or not.")] = "",
-    project: ProjectOption = None,
-    everything: Annotated[bool, typer.Option("--all", help="Answered ones too.")] = False,
-    run: RunOption = "",
-    as_json: JsonOption = False,
-) -> None:
-    """List what the agents need you for, and how to answer."""
-    loaded, board, _ = open_board(project, run)
-    found = list(board.interrupts.values()) if everything else board.open_interrupts
-    if one:
-        found = [board.interrupts[find_id(one, board.interrupts, "interrupt")]]
-    if as_json:
-        emit_json({"run": board.run, "interrupts": [item.model_dump(mode="json") for item in found]})
-        return
-    if not found:
-        say("No agent has asked anything yet." if everything else "No agent needs you.")
-    out = console()
-    for number, item in enumerate(found):
-        if number:
-            out.print()
-        for line in _interrupt_lines(item, width_of(out), naming(loaded)):
-            out.print(line)
 
 
 def open_board(place: Path | None, run: str = "") -> tuple[Project, Board, Paths]:
@@ -310,19 +315,3 @@ def _show_message(view: MessageView) -> None:
     out.print()
     for line in wrapped(Text(plain(envelope.body)), width_of(out)):
         out.print(line)
-
-
-def _interrupt_lines(item: Interrupt, width: int | None, where: str) -> list[Text]:
-    who = "wrote" if item.kind is InterruptKind.PROGRESS_REPORT else "asked"
-    title, *options = wrapped(question_text(item), width)
-    kind = item.kind.value.replace("_", " ")
-    head = [title, Text(f"  {item.agent} {who} at {clock(item.raised_at)} ({kind})", "dim")]
-    body = wrapped(Text(plain(item.body).strip()), width, indent="  ") if item.body.strip() else []
-    return [*head, *body, *options, *wrapped(_closing(item, where), width, indent="  ")]
-
-
-def _closing(item: Interrupt, where: str) -> Text:
-    if item.state is not InterruptState.OPEN:
-        words = f": {answer_words(item.answer)}" if item.answer else ""
-        return Text(f"{item.state.value}{words}", "green" if item.answer else "dim")
-    return Text(how_to_answer(item, where), "dim" if item.kind is InterruptKind.PROGRESS_REPORT else "cyan")

@@ -15,6 +15,7 @@ import typer
 from app import __version__
 from app.cli import (
     act,
+    asked,
     bench,
     chaos,
     doctor,
@@ -22,6 +23,7 @@ from app.cli import (
     life,
     look,
     memory,
+    orders,
     project,
     rules,
     run,
@@ -55,12 +57,14 @@ def build() -> typer.Typer:
     images.register(app)
     run.register(app)
     look.register(app)
+    asked.register(app)
     transcript.register(app)
     workspace.register(app)
     search.register(app, memory.register(app))
     act.register(app)
     write.register(app)
     life.register(app)
+    orders.register(app)
     shell.register(app)
     doctor.register(app)
     setup_check.register(app)

@@ -16,6 +16,7 @@ from app.cli.output import FAILED
 from app.cli.place import ProjectArgument, project_place
 from app.cli.readiness import check_ready
 from app.config import Paths, load_project
+from app.config.answers import load_answers
 from app.domain.errors import ConfigError
 
 DEFAULT_SCENARIO = "blueprint"
@@ -53,19 +54,23 @@ def run(
     answer_default: Annotated[
         bool, typer.Option("--answer-default", help="Answer every question with its default.")
     ] = False,
+    answers: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Answers written beforehand (YAML); others wait.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the facts, one JSON object a line.")] = False,
 ) -> None:
     """Put the project's team to work. Ends 0 when no agent failed and nobody waits for you.
 
-    A team that is at work already is joined. The last three options need --headless.
+    A team that is at work already is joined. The last four options need --headless.
     """
-    if not headless and (until_idle or answer_default or as_json):
+    if not headless and (until_idle or answer_default or answers or as_json):
         raise ConfigError(
-            "--until-idle, --answer-default and --json are for a run without a window",
+            "--until-idle, --answer-default, --answers and --json are for a run without a window",
             operation="run",
             hint="add --headless",
         )
     loaded = load_project(project_place(project))
+    prepared = load_answers(answers) if answers is not None else None
     scenario = scenario_file(rehearse) if rehearse else None
     paths = Paths.from_environment()
     check_ready(paths, loaded, rehearsed=scenario is not None)
@@ -74,7 +79,13 @@ def run(
         from app.ui.application import run_window
 
         raise typer.Exit(run_window(loaded, paths, rehearse=scenario, start=True))
-    wishes = Wishes(scenario=scenario, until_idle=until_idle, answer_default=answer_default, as_json=as_json)
+    wishes = Wishes(
+        scenario=scenario,
+        until_idle=until_idle,
+        answer_default=answer_default,
+        prepared=prepared,
+        as_json=as_json,
+    )
     raise typer.Exit(0 if run_headless(loaded, paths, wishes) else FAILED)
 
 

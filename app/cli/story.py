@@ -231,6 +231,27 @@ def _settled(event: ev.InterruptSettled, depth: Depth) -> Text:
 
 
 @_tell.register
+def _turn_cancelled(event: ev.TurnCancelled, depth: Depth) -> Text:
+    return Text(f"turn {event.turn} is cancelled by {plain_line(event.by, 40)}", "yellow")
+
+
+@_tell.register
+def _instructed(event: ev.InstructionsChanged, depth: Depth) -> Text:
+    what = "the task is cancelled" if event.cancel else f"new instructions ({event.mode}): {plain_line(event.text)}"
+    return Text(f"! {what} (by {plain_line(event.by, 40)})", "yellow")
+
+
+@_tell.register
+def _approvals_opened(event: ev.ApprovalsOpened, depth: Depth) -> Text:
+    return Text(f"every approval is given until {clock(event.until)}", "bold yellow")
+
+
+@_tell.register
+def _approvals_closed(event: ev.ApprovalsClosed, depth: Depth) -> Text:
+    return Text("approvals wait for the user again", "yellow")
+
+
+@_tell.register
 def _memory(event: ev.MemoryWritten, depth: Depth) -> Text:
     words = plain_line(event.text) if depth.words == 1 else "\n".join(some_lines(event.text, depth.words))
     return Text(f"notes under “{plain_line(event.heading)}”: {words}", "green")

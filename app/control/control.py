@@ -6,8 +6,8 @@ import asyncio
 import secrets
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from typing import Self
+from datetime import UTC, datetime, timedelta
+from typing import Literal, Self
 
 from temporalio.client import Client, RPCError, WorkflowFailureError
 from temporalio.exceptions import WorkflowAlreadyStartedError
@@ -18,15 +18,15 @@ from app.config import Paths, Project, prepare_project
 from app.control.boards import read_board
 from app.control.desk import Desk, mark_read
 from app.control.letters import Letter
+from app.control.orders import UserOrders
 from app.control.outcomes import Outcome
 from app.control.requests import Requests, connect, engine_trouble
 from app.control.revival import over, start_after_the_end
 from app.control.starts import fleet_start, keep_team, kept_team, run_started
 from app.domain import events as ev
-from app.domain.board import Board
 from app.domain.errors import ActionRefused, EngineError, NotFound, SandboxError
 from app.domain.events import ENDED
-from app.domain.interrupt import Answer, Interrupt, InterruptState, settle
+from app.domain.interrupt import Answer, Interrupt
 from app.domain.ports import Progress
 from app.engine.instance import EngineInfo
 from app.engine.process import engine_info, start_engine_process, stop_engine_process
@@ -38,8 +38,6 @@ from app.workflows.fleet import FleetWorkflow
 from app.workflows.removal import RemovalWorkflow
 
 ENDING_SECONDS = 15.0
-ASKING_AGAIN_SECONDS = 45.0
-"""A turn that a crash cut is taken up again after the heartbeat time-out; then its question is asked again."""
 
 
 class Control:
@@ -51,6 +49,7 @@ class Control:
         self._requests = Requests(client)
         self._journal = Journal(paths.journal_db)
         self._desk = Desk(paths, self._journal, self._requests)
+        self._orders = UserOrders(paths, self._journal, self._requests)
         self.engine = engine
 
     @classmethod
@@ -223,42 +222,39 @@ class Control:
     async def answer(self, fleet: str, interrupt_id: str, answer: Answer) -> Interrupt:
         """Answer an interrupt, exactly once; returns it settled.
 
-        Raises NotFound, AlreadyAnswered, or ActionRefused when the answer does not fit the question.
+        Raises NotFound, AlreadyAnswered (saying by whom and when), or ActionRefused when it does not fit the question.
         """
-        board = await asyncio.to_thread(read_board, self._paths, fleet)
-        interrupt = board.interrupts.get(interrupt_id)
-        if interrupt is None:
-            known = ", ".join(item.id for item in board.open_interrupts) or "none is open"
-            raise NotFound(f"there is no interrupt {interrupt_id!r}", operation="answer", hint=known)
-        settled = settle(interrupt, answer)
-        body = f"answer/{interrupt_id}/{secrets.token_hex(4)}"
-        self._journal.put_body(body, settled)
-        order = steps.AnswerOrder(
-            interrupt_id=interrupt_id,
-            body=body,
-            action=answer.action,
-            option=answer.option,
-            by=answer.by,
-            has_text=bool(answer.text.strip()),
-        )
-        await self._deliver(fleet, interrupt.agent, order)
-        return settled
+        return await self._orders.answer(fleet, interrupt_id, answer)
 
-    async def _deliver(self, fleet: str, agent: str, order: steps.AnswerOrder) -> None:
-        """Bring an answer to its agent. A question is on record a moment before its workflow is sure to know it.
+    async def answer_alike(self, fleet: str, interrupt_id: str, answer: Answer) -> list[Interrupt]:
+        """Answer an interrupt and all open ones of its group alike; those that others were quicker with are left out.
 
-        When the engine died in that moment, the agent asks again in a while, under the same id.
+        Raises as ``answer`` does when none could be answered.
         """
-        until = time.monotonic() + ASKING_AGAIN_SECONDS
-        while True:
-            try:
-                await self._requests.update(fleet, agent, "answer", order, update_id=order.body)
-                return
-            except NotFound:
-                board = await asyncio.to_thread(read_board, self._paths, fleet)
-                if time.monotonic() > until or not _waits(board, agent, order.interrupt_id):
-                    raise
-                await asyncio.sleep(0.5)
+        return await self._orders.answer_alike(fleet, interrupt_id, answer)
+
+    async def cancel_turn(self, fleet: str, agent: str) -> None:
+        """End an agent's turn now; it then waits for what comes in. Raises ActionRefused when it has none."""
+        await self._orders.cancel(fleet, agent, task=False)
+
+    async def cancel_task(self, fleet: str, agent: str) -> None:
+        """End an agent's turn, take its questions back, and tell it with its next prompt to drop what it was doing."""
+        await self._orders.cancel(fleet, agent, task=True)
+
+    async def instruct(self, fleet: str, agent: str, text: str, mode: Literal["amend", "replace"] = "amend") -> None:
+        """Give an agent new instructions, beside those it has or instead; its next turn begins with them."""
+        await self._orders.instruct(fleet, agent, text, mode)
+
+    async def approve_all(self, fleet: str, lasting: timedelta, agent: str = "") -> datetime:
+        """Approve everything for a while, of one agent or of the team; returns until when. Each is on record.
+
+        Raises ActionRefused for no time, or more than ``MAX_APPROVE_ALL``.
+        """
+        return await self._orders.approve_all(fleet, lasting, agent)
+
+    async def end_approve_all(self, fleet: str, agent: str = "") -> None:
+        """Ask again from now on: for this agent, or the whole team. Raises NotFound when nothing was approved so."""
+        await self._orders.end_approve_all(fleet, agent)
 
     async def stop_engine(self) -> None:
         """End the engine in order. Machines and agents' work stay as they are, for the next engine."""
@@ -267,10 +263,3 @@ class Control:
     async def close(self) -> None:
         """Let go of the connection."""
         self._journal.close()
-
-
-def _waits(board: Board, agent: str, interrupt_id: str) -> bool:
-    """Whether an agent at work has that question open, by the record."""
-    view, interrupt = board.agents.get(agent), board.interrupts.get(interrupt_id)
-    is_open = interrupt is not None and interrupt.state is InterruptState.OPEN
-    return is_open and view is not None and view.state not in ENDED and not board.outcome

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.domain.errors import ActionRefused
+from app.domain.interrupt import MAX_EXHIBITS, Exhibit, Risk
 
 MIN_WAIT_SECONDS = 5
 DEFAULT_WAIT_SECONDS = 600
@@ -142,6 +143,16 @@ class AskUser(Action):
         default=(), description="Answers to choose from; the user may also write.", max_length=9
     )
     default: str = Field(default="", description="The option you would take yourself.")
+    risk: Risk = Field(default=Risk.LOW, description="What a wrong answer may cost: low, medium or high.")
+    expires_after_seconds: int | None = Field(
+        default=None,
+        ge=1,
+        le=MAX_EXPIRY_SECONDS,
+        description="Optional: then you are woken without an answer, and your default applies.",
+    )
+    exhibits: tuple[Exhibit, ...] = Field(
+        default=(), max_length=MAX_EXHIBITS, description="Optional: texts to look at, a diff or the end of a log."
+    )
 
 
 class RequestDebug(Action):
@@ -150,6 +161,9 @@ class RequestDebug(Action):
     name: ClassVar[str] = "request_debug"
     problem: str = Field(description="What does not work, one line.", min_length=1)
     evidence: str = Field(default="", description="Output, file names, what you tried.")
+    exhibits: tuple[Exhibit, ...] = Field(
+        default=(), max_length=MAX_EXHIBITS, description="Optional: texts to look at, a diff or the end of a log."
+    )
 
 
 class ReportProgress(Action):
@@ -244,5 +258,5 @@ def _without_titles(node: dict[str, Any]) -> dict[str, Any]:
     for key, value in node.items():
         if key == "title" and isinstance(value, str):
             continue
-        cleaned[key] = {k: _without_titles(v) for k, v in value.items()} if key == "properties" else value
+        cleaned[key] = {k: _without_titles(v) for k, v in value.items()} if key in ("properties", "$defs") else value
     return cleaned

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import singledispatch
 
+from app.domain import blanket
 from app.domain import events as ev
 from app.domain.account import Account
 from app.domain.budget import Budget, Used
 from app.domain.envelope import Envelope, MessageState, may_move
 from app.domain.events import ENDED, AgentStatus, Event
-from app.domain.interrupt import Interrupt, InterruptKind, InterruptState
+from app.domain.interrupt import Interrupt, InterruptKind, InterruptState, urgency
 from app.domain.text import first_line
 
 
@@ -93,6 +94,10 @@ class Board:
     agents: dict[str, AgentView] = field(default_factory=dict)
     messages: dict[str, MessageView] = field(default_factory=dict)
     interrupts: dict[str, Interrupt] = field(default_factory=dict)
+    blankets: dict[str, datetime] = field(default_factory=dict)
+    """Until when everything is approved, by agent (empty: the team); those that are over included."""
+    instructions: list[ev.InstructionsChanged] = field(default_factory=list)
+    """What the user has told agents to do from now on, oldest first."""
     revision: int = 0
     """Grows with every fact that changed the board."""
 
@@ -117,9 +122,8 @@ class Board:
 
     @property
     def open_interrupts(self) -> list[Interrupt]:
-        """Open interrupts, blocking ones first, then by age."""
-        waiting = [item for item in self.interrupts.values() if item.state is InterruptState.OPEN]
-        return sorted(waiting, key=lambda item: (not item.blocking, item.raised_at))
+        """Open interrupts, blocking ones first, then by risk and age."""
+        return sorted((item for item in self.interrupts.values() if item.state is InterruptState.OPEN), key=urgency)
 
     @property
     def ended(self) -> bool:
@@ -153,6 +157,8 @@ class Board:
         self.started_at, self.outcome = event.at, ""
         self.messages.clear()
         self.interrupts.clear()
+        self.blankets.clear()
+        self.instructions.clear()
         self.agents = {
             item.id: AgentView(
                 item.id, item.type, item.description, item.model, item.recipients, since=event.at, budget=item.budget
@@ -293,8 +299,19 @@ def _settled(event: ev.InterruptSettled, board: Board) -> None:
     interrupt = board.interrupts.get(event.interrupt_id)
     if interrupt is None or interrupt.state is not InterruptState.OPEN:
         return
-    board.interrupts[interrupt.id] = interrupt.model_copy(update={"state": event.state, "answer": event.answer})
+    end = {"state": event.state, "answer": event.answer, "settled_at": event.at}
+    board.interrupts[interrupt.id] = interrupt.model_copy(update=end)
     board.agent(interrupt.agent).open_interrupts -= interrupt.kind is not InterruptKind.PROGRESS_REPORT
+
+
+@_fold.register
+def _approvals(event: ev.ApprovalsOpened | ev.ApprovalsClosed, board: Board) -> None:
+    blanket.note(board.blankets, event)
+
+
+@_fold.register
+def _instructions(event: ev.InstructionsChanged, board: Board) -> None:
+    board.instructions.append(event)
 
 
 @_fold.register

@@ -17,6 +17,10 @@ from app.domain.interrupt import Answer, Interrupt, InterruptState
 from app.domain.model_facts import BudgetRaised as BudgetRaised  # noqa: PLC0414  # facts are looked for here
 from app.domain.model_facts import ModelCalled as ModelCalled  # noqa: PLC0414  # facts are looked for here
 from app.domain.model_facts import ModelTrouble as ModelTrouble  # noqa: PLC0414  # facts are looked for here
+from app.domain.order_facts import ApprovalsClosed as ApprovalsClosed  # noqa: PLC0414  # facts are looked for here
+from app.domain.order_facts import ApprovalsOpened as ApprovalsOpened  # noqa: PLC0414  # facts are looked for here
+from app.domain.order_facts import InstructionsChanged as InstructionsChanged  # noqa: PLC0414  # facts are looked for here
+from app.domain.order_facts import TurnCancelled as TurnCancelled  # noqa: PLC0414  # facts are looked for here
 from app.domain.rule_facts import PermissionDecided as PermissionDecided  # noqa: PLC0414  # facts are looked for here
 from app.domain.rule_facts import RulesReread as RulesReread  # noqa: PLC0414  # facts are looked for here
 
@@ -151,6 +155,8 @@ class TurnStarted(Fact):
     """Ids of the messages in the prompt."""
     answers: tuple[str, ...] = ()
     """Ids of the answered interrupts in the prompt (before 0.3.0 not on record)."""
+    instructions: tuple[str, ...] = ()
+    """Ids of the new instructions in the prompt."""
 
 
 class TurnResumed(Fact):
@@ -343,6 +349,10 @@ Event = Annotated[
     | RunReseeded
     | InterruptRaised
     | InterruptSettled
+    | InstructionsChanged
+    | TurnCancelled
+    | ApprovalsOpened
+    | ApprovalsClosed
     | MemoryWritten
     | WorkspaceMirrored
     | ModelCalled

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from app.domain.attachments import inbox_folder
 from app.domain.envelope import USER, Envelope
 from app.domain.fleet import AgentSpec, Fleet
-from app.domain.interrupt import Interrupt
+from app.domain.interrupt import Interrupt, InterruptState
 
 _HOUSE = """\
 ## How you work here
@@ -107,14 +107,24 @@ def messages_prompt(envelopes: Sequence[Envelope]) -> str:
 def answer_block(interrupt: Interrupt) -> str:
     """An answered question as the agent reads it. Raises ValueError when it has no answer."""
     answer = interrupt.answer
+    if interrupt.state is InterruptState.EXPIRED:
+        return _unanswered(interrupt)
     if answer is None:
         raise ValueError(f"{interrupt.id} has no answer")
     words = "\n".join(part for part in (answer.option, answer.text) if part) or "(no words)"
     if answer.action == "modify":
-        return f"New instructions from the user, in answer to {interrupt.id} ({interrupt.title}):\n\n{words}"
+        how = ", instead of those you had" if answer.mode == "replace" else ""
+        return f"New instructions from the user{how}, in answer to {interrupt.id} ({interrupt.title}):\n\n{words}"
     if interrupt.about:
         return f"The user was asked about you: {interrupt.title}\n\nAnswer to {interrupt.id}: {words}"
     return f"You asked: {interrupt.title}\n\nAnswer to {interrupt.id}: {words}"
+
+
+def _unanswered(interrupt: Interrupt) -> str:
+    """What an agent is told whose question was asked for a while only."""
+    answer = interrupt.answer
+    then = "Go on as you think best." if answer is None else f"Your default applies: {answer.option or answer.text}"
+    return f"You asked: {interrupt.title}\n\nNobody answered {interrupt.id} in time. {then}"
 
 
 def unread_note(unread: int) -> str:

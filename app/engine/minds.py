@@ -11,6 +11,7 @@ from app.domain.events import ENDED, AgentStatus, Event
 from app.domain.interrupt import Interrupt, InterruptKind, InterruptState
 from app.store.journal import Journal
 from app.store.postbox import UNREAD, MessageRow, Postbox, Wait
+from app.workflows.orders import TASK_CANCELLED, TURN_CANCELLED
 from app.workflows.post import ALWAYS, DELIVER_ONCE
 from app.workflows.state import AgentState
 from app.workflows.steps import ActionOutcome, AgentOrder, InterruptRef, TurnOrder
@@ -25,8 +26,13 @@ KINDS = (
     "channel_opened",
     "interrupt_raised",
     "interrupt_settled",
+    "turn_cancelled",
+    "instructions_changed",
 )
 """Kinds of facts a past is made of."""
+
+_TOLD = (InterruptState.ANSWERED, InterruptState.EXPIRED)
+"""Ends of a question that the agent has to hear of."""
 
 
 @dataclass(slots=True)
@@ -47,6 +53,10 @@ class Past:
     settled: dict[str, ev.InterruptSettled] = field(default_factory=dict)
     told: set[str] = field(default_factory=set)
     """Answers that were in a prompt."""
+    changes: list[str] = field(default_factory=list)
+    """New instructions that were in no prompt yet."""
+    resting: str = ""
+    """Its turn or its task was cancelled, and nothing came since."""
 
     @property
     def ended(self) -> AgentStatus | None:
@@ -75,12 +85,25 @@ class Past:
                 self.raised[fact.interrupt.id] = fact.interrupt
             case ev.InterruptSettled():
                 self.settled[fact.interrupt_id] = fact
+                self.resting = ""
+            case ev.TurnCancelled():
+                self.over = self.over or (self.begun is not None and self.begun.turn == fact.turn)
+                self.resting = self.resting or TURN_CANCELLED
+            case ev.InstructionsChanged():
+                self._instruct(fact)
             case _:
                 pass
+
+    def _instruct(self, fact: ev.InstructionsChanged) -> None:
+        self.resting = TASK_CANCELLED if fact.cancel else ""
+        if fact.cancel or not fact.interrupt_id:  # else the answer tells
+            self.changes.append(fact.id)
 
     def _begin(self, fact: ev.TurnStarted) -> None:
         self.begun, self.over, self.finish = fact, False, ""
         self.restarted = self.anew = False
+        self.resting = ""
+        self.changes = [] if fact.cause == "start" else [item for item in self.changes if item not in fact.instructions]
         # Which answers a prompt had was not always on record: then it had all there were.
         self.told.update(fact.answers or (self.settled if fact.cause == "answer" else ()))
 
@@ -97,7 +120,7 @@ class Past:
         found = []
         for settled in self.settled.values():
             asked = self.raised.get(settled.interrupt_id)
-            if asked is not None and settled.state is InterruptState.ANSWERED and _is_for_agent(asked, settled):
+            if asked is not None and settled.state in _TOLD and _is_for_agent(asked, settled):
                 found.append(asked.model_copy(update={"state": settled.state, "answer": settled.answer}))
         return found
 
@@ -157,6 +180,8 @@ class Minds:
         )
         self._fill_inbox(state, order, rows, refs)
         self._recall_actions(state, order, past, rows, refs)
+        state.instructions = list(past.changes)
+        state.resting = past.resting if not state.inbox else ""
         state.answers = [self._keep_answer(item) for item in past.untold()]
         if past.ended is None:
             self._take_up(state, order, past)
@@ -204,6 +229,7 @@ class Minds:
                 message=message,
                 permission=item.permission,
                 about=item.about,
+                expires_at=item.expires_at,
             )
 
     def _take_up(self, state: AgentState, order: AgentOrder, past: Past) -> None:
@@ -239,10 +265,14 @@ def _interrupt_of(name: str) -> str:
 
 
 def _is_for_agent(asked: Interrupt, settled: ev.InterruptSettled) -> bool:
-    """A report needs no answer, a cancel ended it, and of a message the agent hears only when it was refused."""
+    """Not a report without new instructions, not a cancel; of a message the agent hears only when it was refused."""
     answer = settled.answer
-    if answer is None or asked.kind is InterruptKind.PROGRESS_REPORT or answer.action == "cancel" or asked.permission:
+    if settled.state is InterruptState.EXPIRED:
+        return asked.message_id is None and not asked.permission and not asked.about
+    if answer is None or answer.action == "cancel" or asked.permission:
         return False
+    if asked.kind is InterruptKind.PROGRESS_REPORT:
+        return answer.action == "modify"
     if asked.about:
         return bool(answer.text.strip()) and (answer.action == "modify" or not asked.about.startswith("budget"))
     if asked.message_id is None:

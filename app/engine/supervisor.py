@@ -25,6 +25,7 @@ from app.config import Paths
 from app.config.prices import load_prices
 from app.domain import events as ev
 from app.domain.ports import AgentRuntime, SandboxHost
+from app.engine.approving import approving
 from app.engine.expiry import expiring
 from app.engine.indexing import indexing
 from app.engine.instance import EngineInfo, InstanceLock, write_ready
@@ -79,6 +80,7 @@ class Engine:
                 await until_at_work(client, begun)
                 await stack.enter_async_context(watching(Watch(roster, warden, client)))
                 await stack.enter_async_context(expiring(journal, mail.postbox, client))
+                await stack.enter_async_context(approving(journal, client))
                 await stack.enter_async_context(TerminalServer(self._paths.terminals, crew.terminal))
                 await stack.enter_async_context(self._announced(journal, server))
                 await self._stopping.wait()

@@ -32,6 +32,12 @@ class Commands(Protocol):
     async def answer(self, fleet: str, interrupt_id: str, answer: Answer) -> object:
         """Answer an interrupt."""
 
+    async def answer_alike(self, fleet: str, interrupt_id: str, answer: Answer) -> object:
+        """Answer an interrupt and all open ones of its group."""
+
+    async def end_approve_all(self, fleet: str, agent: str = "") -> None:
+        """Ask again where everything was approved."""
+
     async def stop_engine(self) -> None:
         """Stop the engine and with it all work; nothing acknowledged is lost."""
 

@@ -116,6 +116,16 @@ class FleetActions(QObject):
         fleet = self._project.fleet_id
         self._give(lambda commands: commands.answer(fleet, interrupt_id, answer), lambda _settled: done(), failed)
 
+    def answer_alike(self, interrupt_id: str, answer: Answer, done: Callable[[], None], failed: OnError) -> None:
+        """Answer an interrupt and those of its group."""
+        fleet = self._project.fleet_id
+        self._give(lambda commands: commands.answer_alike(fleet, interrupt_id, answer), lambda _all: done(), failed)
+
+    def end_approve_all(self, agent: str) -> None:
+        """Ask again: for one agent, or the team."""
+        fleet = self._project.fleet_id
+        self._give(lambda commands: commands.end_approve_all(fleet, agent), lambda _none: None, self._failed)
+
     def stop_engine(self, done: Callable[[], None], failed: OnError) -> None:
         """Stop the engine, and with it all agents."""
         self.progress.emit("Stopping the engine…")

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from app.domain.envelope import USER, Envelope, MessageState
 from app.domain.events import AgentStatus, LimitReached
-from app.domain.interrupt import Answer, Interrupt, InterruptKind, InterruptState
+from app.domain.interrupt import Answer, Interrupt, InterruptKind, InterruptState, Risk
 from app.domain.text import first_line
 
 _KINDS = {
@@ -37,6 +37,12 @@ def kind_word(kind: InterruptKind) -> str:
 def kind_verb(kind: InterruptKind) -> str:
     """What the agent does by raising it, after its name."""
     return _VERBS[kind]
+
+
+def about_words(interrupt: Interrupt) -> str:
+    """Kind, and the risk where it is more than low."""
+    risk = "" if interrupt.risk is Risk.LOW else f" · {interrupt.risk.value} risk"
+    return kind_word(interrupt.kind) + risk
 
 
 def wants_answer(interrupt: Interrupt) -> bool:
@@ -161,5 +167,6 @@ def outcome_words(interrupt: Interrupt) -> str:
     if interrupt.state is InterruptState.WITHDRAWN:
         return "withdrawn by the agent"
     if interrupt.state is InterruptState.EXPIRED:
-        return "expired without an answer"
+        default = f"; its default applies: {answer_words(interrupt.answer)}" if interrupt.answer is not None else ""
+        return f"expired without an answer{default}"
     return answer_words(interrupt.answer) if interrupt.answer is not None else "answered"

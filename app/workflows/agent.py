@@ -11,13 +11,14 @@ with workflow.unsafe.imports_passed_through():
     from app.domain import events as ev
     from app.domain.envelope import MessageRef, MessageState
     from app.domain.events import AgentStatus
-    from app.domain.interrupt import InterruptKind
     from app.domain.text import first_line
     from app.workflows import steps, visible
-    from app.workflows.confirmations import Confirmations, asks_user
+    from app.workflows.confirmations import Confirmations
+    from app.workflows.deadlines import Deadlines
     from app.workflows.facts import Recorder
     from app.workflows.limits import Limits
     from app.workflows.machine import MachineHold, words
+    from app.workflows.orders import Orders
     from app.workflows.post import Post
     from app.workflows.pump import Pump
     from app.workflows.state import MAX_INBOX, AgentEnd, AgentStart, AgentState, why
@@ -48,6 +49,16 @@ class AgentWorkflow:
         self._work = CancellableWork(self._state, self._hold)
         self._waits = Waits(self._order, self._state, self._hold, self._move, self._facts)
         self._limits = Limits(self._order, self._state, self._facts, self._move)
+        self._deadlines = Deadlines(self._order, self._state, self._facts)
+        self._orders = Orders(
+            self._order,
+            self._state,
+            self._facts,
+            hold=self._hold,
+            post=self._post,
+            confirmations=self._confirmations,
+            limits=self._limits,
+        )
         self._turn: steps.TurnOrder | None = None
         self._lock = asyncio.Lock()
         self._moving = asyncio.Lock()
@@ -56,7 +67,7 @@ class AgentWorkflow:
     async def run(self, start: AgentStart) -> AgentEnd | str:
         """Live until finished, stopped or failed; returns how. (Up to 0.1.0 it was the last state's name.)"""
         visible.introduce(self._order, start.team)
-        sideline = asyncio.gather(self._pump.run(), self._waits.run())
+        sideline = asyncio.gather(self._pump.run(), self._waits.run(), self._deadlines.run())
         try:
             await self._live()
             status, reason = self._ending()
@@ -72,6 +83,7 @@ class AgentWorkflow:
         """The agent has ended: what was accepted of it goes out, what it still waits for is taken back."""
         self._hold.over = True
         self._waits.close()
+        self._deadlines.close()
         await self._pump.drain()
         await self._waits.withdraw(reason)
         if self._turn is not None and self._turn.messages:  # a start brings them again
@@ -119,7 +131,7 @@ class AgentWorkflow:
         await self._move(AgentStatus.STARTING, "gets a clean machine, as you asked")
         await self._work.do(steps.RESET_MACHINE, self._order, steps.Prepared, steps.PREPARE_TIMEOUT)
         state = self._state
-        state.reset, state.anew, state.finish = False, True, ""
+        state.reset, state.anew, state.finish, state.resting = False, True, "", ""
         state.put_back(state.resuming)
 
     async def _rest(self) -> None:
@@ -128,6 +140,7 @@ class AgentWorkflow:
             lambda: (
                 self._state.over
                 or self._state.has_work
+                or self._state.resting not in ("", self._state.reason)
                 or bool(self._state.pause or self._state.reset)
                 or workflow.info().is_continue_as_new_suggested()
             )
@@ -137,7 +150,7 @@ class AgentWorkflow:
         state = self._state
         if workflow.patched("limits") and not await self._limits.may_begin():
             return
-        self._turn = turn = self._next_turn()
+        self._turn = turn = state.next_turn(self._order)
         state.finish = ""
         state.doing = why(turn, state)
         await self._move(AgentStatus.RUNNING, state.doing)
@@ -158,7 +171,9 @@ class AgentWorkflow:
         if result is None and state.reset:
             state.put_back(turn)
             return
-        if await self._limits.after(turn, result):
+        if state.cancel:
+            await self._orders.turn_ended(turn)
+        elif await self._limits.after(turn, result):
             return
         await self._confirmations.decline_overdue()
         if state.pause == "now":
@@ -167,19 +182,12 @@ class AgentWorkflow:
         summary = f"files of turn {state.turn}"
         await self._work.do(steps.MIRROR_WORKSPACE, mirror, None, steps.MIRROR_TIMEOUT, summary=summary)
 
-    def _next_turn(self) -> steps.TurnOrder:
-        """The turn that a lost Temporal had under way, else a new one."""
-        state = self._state
-        resuming, state.resuming = state.resuming, None
-        if resuming is None:
-            return state.begin_turn(self._order)
-        state.turn = resuming.turn
-        return resuming.model_copy(update={"order": self._order})
-
     async def _begin_anew(self) -> None:
         # What was accepted and is not done would be lost: handlers (FACTS B0.6), and messages on their way.
         self._pump.hold()
-        await workflow.wait_condition(lambda: workflow.all_handlers_finished() and self._pump.idle)
+        await workflow.wait_condition(
+            lambda: workflow.all_handlers_finished() and self._pump.idle and self._deadlines.idle
+        )
         workflow.continue_as_new(self._start.model_copy(update={"state": self._state}))
 
     async def _release(self, reason: str) -> None:
@@ -240,27 +248,32 @@ class AgentWorkflow:
     @workflow.update
     async def answer(self, order: steps.AnswerOrder) -> None:
         """A person's answer, exactly once."""
-        item = self._state.settle(order.interrupt_id)
-        self._state.deciding = self._state.deciding or item.of_hold
-        await self._facts.answer(order.interrupt_id, order.body)
-        if item.message is not None and asks_user(item):
-            await self.deliver([await self._confirmations.answer(item.message, order)])
-        elif item.message is not None:
-            await self._post.decide_held(item.message, order)
-        elif order.action == "cancel":
-            self._state.stop = "cancelled by the user"
-        elif item.about:
-            await self._limits.answer(item, order)
-        elif not item.permission and item.kind is not InterruptKind.PROGRESS_REPORT:
-            self._state.answers.append(order.body)
-        self._state.deciding = self._state.deciding and not item.of_hold
+        message = await self._orders.answer(order)
+        if message is not None:
+            await self.deliver([message])
 
     @answer.validator
     def _may_answer(self, order: steps.AnswerOrder) -> None:
-        if order.interrupt_id in self._state.settled:
-            raise ApplicationError(f"{order.interrupt_id} is answered already", type="already_answered")
-        if order.interrupt_id not in self._state.open:
-            raise ApplicationError(f"{self._order.agent} has no open interrupt {order.interrupt_id}", type="not_found")
+        self._orders.may_answer(order)
+
+    @workflow.update
+    async def instruct(self, order: steps.InstructOrder) -> None:
+        """New instructions, without a question."""
+        await self._orders.instruct(order)
+
+    @instruct.validator
+    def _may_instruct(self, order: steps.InstructOrder) -> None:
+        self._open_for_orders()
+
+    @workflow.update
+    async def cancel(self, order: steps.CancelOrder) -> None:
+        """End the turn under way, or what the agent is doing; the agent goes on with what comes in later."""
+        await self._orders.cancel(order)
+
+    @cancel.validator
+    def _may_cancel(self, order: steps.CancelOrder) -> None:
+        self._open_for_orders()
+        self._orders.may_cancel(order)
 
     @workflow.signal
     def stop(self, reason: str) -> None:
@@ -297,10 +310,7 @@ class AgentWorkflow:
     @reset.validator
     def _may_reset(self) -> None:
         self._open_for_orders()
-        if self._state.pause:
-            raise ApplicationError(f"{self._order.agent} is paused: resume it first", type="refused")
-        if self._state.reset or not self._state.prepared:
-            raise ApplicationError(f"the machine of {self._order.agent} is being made", type="refused")
+        self._orders.may_reset()
 
     # What the agent itself does, by its tools
 
@@ -322,7 +332,7 @@ class AgentWorkflow:
         async with self._lock:
             known = self._state.outcomes.get(order.action_id)
             if known is None:
-                known = self._state.remember(order.action_id, await self._raise(order.interrupt))
+                known = self._state.remember(order.action_id, await self._orders.ask(order.interrupt))
         return self._with_unread(known)
 
     @workflow.update
@@ -365,15 +375,6 @@ class AgentWorkflow:
     def state(self) -> AgentState:
         """Everything this workflow knows, for a look by hand in Temporal's window."""
         return self._state
-
-    async def _raise(self, item: steps.InterruptRef) -> steps.ActionOutcome:
-        self._state.open[item.id] = item
-        await self._facts.interrupt(item.id)
-        if item.blocking:
-            return steps.ActionOutcome(
-                ok=True, text=f"Asked as {item.id}. End your turn now; the answer is your next prompt."
-            )
-        return steps.ActionOutcome(ok=True, text=f"Reported as {item.id}. Go on.")
 
     def _open_for_orders(self) -> None:
         if self._hold.over and not self._state.stop:

@@ -97,6 +97,8 @@ class Post:
             blocking=False,
             message_id=message.id,
             raised_at=workflow.now(),
+            group=f"message {self._order.agent} {message.recipient}",
+            approve=DELIVER_ONCE,
         )
         self._state.open[interrupt.id] = steps.InterruptRef(
             id=interrupt.id, kind=interrupt.kind, title=interrupt.title, blocking=False, message=message

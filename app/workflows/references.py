@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from pydantic import BaseModel, ConfigDict
 
 from app.domain.envelope import MessageRef
@@ -34,6 +36,7 @@ class InterruptRef(Frozen):
     message: MessageRef | None = None
     about: str = ""
     """What the host asks about; empty when the agent asked."""
+    expires_at: datetime | None = None
     permission: bool = False
     """Whether the agent's program waits for the answer in the middle of its turn."""
 

@@ -28,6 +28,8 @@ MAX_INBOX = 100
 
 _REMEMBERED = 500
 
+_NEEDED = {InterruptKind.DEBUG_REQUEST: "debugging help", InterruptKind.APPROVAL: "your approval"}
+
 Cause = Literal["start", "messages", "answer", "instructions"]
 
 
@@ -97,10 +99,17 @@ class AgentState(BaseModel):
     cut: str = ""
     """The user wants the present turn to end: why."""
 
+    instructions: list[str] = Field(default_factory=list)
+    """Where the store keeps new instructions the agent has not been told of."""
+    cancel: bool = False
+    """The user wants the turn under way to end."""
+    resting: str = ""
+    """Why it gets no turn until something new comes in: its turn, or its task, was cancelled."""
+
     def started_again(self) -> AgentState:
         """The mind of an agent that has ended, for its next life: same inbox, same conversation, no open ends."""
         over = {"finish": "", "stop": "", "prepared": False, "pause": "", "still": False, "reset": False, "open": {}}
-        over |= {"hold": None, "held_since": None, "tries": 0, "cut": ""}
+        over |= {"hold": None, "held_since": None, "tries": 0, "cut": "", "cancel": False, "resting": ""}
         ends: dict[str, object] = {"waits": {}, "resuming": None, "restarted": self.turn > 0}
         return self.model_copy(update={**over, **ends}, deep=True)
 
@@ -109,6 +118,7 @@ class AgentState(BaseModel):
         if message.id in self.received:
             return False
         self.received[message.id] = message
+        self.resting = ""
         if message.id not in self.given:
             self.inbox.append(message)
         if message.reply_to is not None:
@@ -179,9 +189,11 @@ class AgentState(BaseModel):
 
     def next_cause(self) -> Cause | None:
         """Why the agent should have a turn now, or None when it has to wait."""
+        if self.resting:
+            return None
         if self.turn == 0 or self.anew:
             return "start"
-        if self.restarted:
+        if self.restarted or self.instructions:
             return "instructions"
         if self.answers:
             return "answer"
@@ -197,7 +209,8 @@ class AgentState(BaseModel):
     @property
     def over(self) -> bool:
         """Whether the agent's life ends: it is stopped, or has finished and nothing is left to be done."""
-        done = bool(self.finish) and not (self.inbox or self.confirms or self.resuming or self.held)
+        left = self.inbox or self.confirms or self.resuming or self.held or self.instructions
+        done = bool(self.finish) and not left
         return bool(self.stop) or (done and not self.pause and not self.reset)
 
     @property
@@ -221,6 +234,14 @@ class AgentState(BaseModel):
         """A message of this agent that waits for the user's decision, the oldest first."""
         return next((item for item in self.open.values() if item.message is not None), None)
 
+    def next_turn(self, order: AgentOrder) -> TurnOrder:
+        """The turn that a lost Temporal had under way, or a limit has cut; else a new one."""
+        resuming, self.resuming = self.resuming, None
+        if resuming is None:
+            return self.begin_turn(order)
+        self.turn = resuming.turn
+        return resuming.model_copy(update={"order": order})
+
     def begin_turn(self, order: AgentOrder) -> TurnOrder:
         """The next turn: with its number, and all that the agent will be told."""
         cause = self.next_cause() or "messages"
@@ -228,7 +249,8 @@ class AgentState(BaseModel):
         for message_id in reminder:
             self.reminders[message_id] = self.reminders.get(message_id, 0) + 1
         messages = tuple(self._empty_inbox())
-        for said in (self.answers, self.taken, self.bounced):
+        instructions, restarted = tuple(self.instructions), self.restarted
+        for said in (self.answers, self.taken, self.bounced, self.instructions):
             said.clear()
         self.turn += 1
         self.anew = self.restarted = False
@@ -240,6 +262,8 @@ class AgentState(BaseModel):
             answers=answers,
             reminder=reminder,
             bounced=bounced,
+            instructions=instructions,
+            restarted=restarted,
         )
 
     def put_back(self, turn: TurnOrder | None) -> None:
@@ -270,12 +294,14 @@ class AgentState(BaseModel):
 
     def waiting_for(self) -> tuple[AgentStatus, str]:
         """State and reason of an agent that has no turn."""
+        if self.resting:
+            return AgentStatus.IDLE, self.resting
         question = self.blocked_by
         if question is None:
             if self.finish and self.held is not None:
                 return AgentStatus.WAITING, f"your approval: {self.held.title}"
             return AgentStatus.IDLE, "waits for messages"
-        needed = "debugging help" if question.kind is InterruptKind.DEBUG_REQUEST else "your answer"
+        needed = _NEEDED.get(question.kind, "your answer")
         return AgentStatus.WAITING, f"{needed}: {question.title}"
 
     def remember(self, action_id: str, outcome: ActionOutcome) -> ActionOutcome:
@@ -298,6 +324,8 @@ def why(turn: TurnOrder, state: AgentState) -> str:
         return "begins its task"
     if turn.cause == "answer":
         return "goes on with your answer"
+    if turn.instructions:
+        return "reads your new instructions"
     if turn.cause == "instructions":
         return "goes on where it had stopped"
     if turn.reminder and not turn.messages:

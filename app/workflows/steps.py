@@ -31,6 +31,8 @@ ANSWER_CONFIRM = "answer_confirm"
 STILL_UNREAD = "still_unread"
 RECORD_INTERRUPT = "record_interrupt"
 RECORD_ANSWER = "record_answer"
+RECORD_INSTRUCTIONS = "record_instructions"
+EXPIRE_INTERRUPT = "expire_interrupt"
 PREPARE_AGENT = "prepare_agent"
 RUN_TURN = "run_turn"
 MIRROR_WORKSPACE = "mirror_workspace"
@@ -123,6 +125,10 @@ class TurnOrder(Frozen):
     """What became of messages of its own that it takes for accepted."""
     again: int = 0
     """How often this turn was cut by a limit: it is taken up again, not given a second time."""
+    instructions: tuple[str, ...] = ()
+    """Where the store keeps new instructions that came since its last turn."""
+    restarted: bool = False
+    """It had ended since its last turn, and comes to hear that beside its new instructions."""
 
 
 class TurnResult(Frozen):
@@ -293,6 +299,30 @@ class AnswerOrder(Frozen):
     option: str = ""
     by: str = "user"
     has_text: bool = False
+    scope: Literal["agent", "task"] = "agent"
+    """For ``cancel``."""
+
+
+class CancelOrder(Frozen):
+    """End the turn under way; with ``body``, where the store keeps such instructions, drop the task with it."""
+
+    body: str = ""
+    by: str = "user"
+
+
+class InstructOrder(Frozen):
+    """New instructions, which the store has as a fact under ``body``."""
+
+    body: str
+
+
+class ExpireOrder(Frozen):
+    """The time of an interrupt is up: append that, with the asker's default; keep the settled one under ``body``."""
+
+    order: AgentOrder
+    at: datetime
+    interrupt_id: str
+    body: str
 
 
 class ActionOutcome(Frozen):
@@ -327,3 +357,8 @@ def run_body_id(run: str) -> str:
 def interrupt_body_id(interrupt_id: str) -> str:
     """Where the store keeps an interrupt as it was raised."""
     return f"interrupt/{interrupt_id}"
+
+
+def cancelled_body_id(interrupt_id: str) -> str:
+    """Where the store keeps the instructions that an answer has changed."""
+    return f"instructions/{interrupt_id}"

@@ -45,14 +45,18 @@ class CancellableWork:
             try:
                 return await handle
             except ActivityError:
-                if state.stop or (until_reset and (state.reset or state.cut)):
+                if state.stop or (until_reset and self._to_be_cut()):
                     return None
                 if state.pause != "now":
                     raise
             await workflow.wait_condition(lambda: state.pause != "now" or bool(state.stop))
 
     def _settled(self, handle: workflow.ActivityHandle[object], until_reset: bool) -> bool:
-        return handle.done() or bool(self._state.stop) or (until_reset and bool(self._state.reset or self._state.cut))
+        return handle.done() or bool(self._state.stop) or (until_reset and self._to_be_cut())
+
+    def _to_be_cut(self) -> bool:
+        state = self._state
+        return bool(state.reset or state.cut or state.cancel)
 
 
 def started(

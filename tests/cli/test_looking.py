@@ -69,7 +69,17 @@ def test_status_in_a_file_is_a_line_an_agent(run: Story, skerry: Skerry) -> None
 
 def test_status_for_programs(run: Story, skerry: Skerry) -> None:
     found = json.loads(skerry("status", "--json").stdout)
-    assert list(found) == ["project", "fleet", "run", "outcome", "rehearsal", "engine", "agents", "host"]
+    assert list(found) == [
+        "project",
+        "fleet",
+        "run",
+        "outcome",
+        "rehearsal",
+        "engine",
+        "agents",
+        "host",
+        "approving_until",
+    ]
     assert (found["project"], found["run"], found["outcome"]) == ("feature-x", "run-1", "")
     assert (found["rehearsal"], found["engine"]) == ("blueprint", None)
     dev, test, owner = found["agents"]
@@ -134,7 +144,7 @@ def test_answered_interrupts_are_history(run: Story, skerry: Skerry) -> None:
     assert skerry("interrupts").stdout == "No agent needs you.\n"
     assert "  answered: Not yet (by user)" in skerry("interrupts", "--all").stdout
     found = json.loads(skerry("interrupts", "--all", "--json").stdout)
-    assert found["interrupts"][0]["answer"] == {"action": "resume", "option": "Not yet", "text": "", "by": "user"}
+    assert found["interrupts"][0]["answer"] == Answer(option="Not yet").model_dump()
 
 
 def test_console_tells_one_agents_turns(run: Story, skerry: Skerry) -> None:

@@ -11,9 +11,11 @@ from PySide6.QtWidgets import QApplication
 
 from app.config import Paths, Project, load_project
 from app.control.letters import Letter
+from app.domain import events as ev
+from app.domain.board import Board
 from app.domain.envelope import MessageState
 from app.domain.errors import AlreadyAnswered, SkerryError
-from app.domain.interrupt import Answer
+from app.domain.interrupt import Answer, alike
 from app.domain.ports import Progress
 from app.store.journal import Journal, JournalReader
 from app.ui.bridge import Bridge
@@ -77,6 +79,19 @@ class MemoryCommands:
         self.story.answered(interrupt_id, answer)
         self.answers.append((interrupt_id, answer))
         return None
+
+    async def answer_alike(self, fleet: str, interrupt_id: str, answer: Answer) -> object:
+        await self._take("answer alike", fleet, interrupt_id)
+        board = Board(fleet)
+        board.apply_all(self.story.told)
+        for item in alike(board.interrupts[interrupt_id], board.open_interrupts):
+            self.story.answered(item.id, answer)
+            self.answers.append((item.id, answer))
+        return None
+
+    async def end_approve_all(self, fleet: str, agent: str = "") -> None:
+        await self._take("end approve all", fleet, agent)
+        self.story.tell(ev.ApprovalsClosed, agent)
 
     async def stop_engine(self) -> None:
         await self._take("stop engine")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QLabel, QListView, QPlainTextEdit, QPushButton
+from PySide6.QtWidgets import QCheckBox, QLabel, QListView, QPlainTextEdit, QPushButton
 from pytestqt.qtbot import QtBot
 
+from app.domain import events as ev
 from app.domain.errors import ActionRefused
-from app.domain.interrupt import Answer, InterruptKind
+from app.domain.interrupt import Answer, Exhibit, Interrupt, InterruptKind, Risk
 from app.ui.frame.navigation import Page
 from tests.ui import blueprint
 from tests.ui.desk import TestDesk
@@ -238,3 +241,68 @@ def test_a_held_message_is_shown_and_decided(panel: TestDesk, qtbot: QtBot) -> N
     press(panel, qtbot, "interrupt-option-0")
     qtbot.waitUntil(lambda: bool(panel.commands.answers))
     assert panel.commands.answers == [(approval, Answer(option="Deliver once"))]
+
+
+def raise_approval(desk: TestDesk, number: int, **more: object) -> str:
+    item = Interrupt(
+        id=f"i-{number}",
+        agent=blueprint.DEV,
+        kind=InterruptKind.APPROVAL,
+        title=f"Approval {number}",
+        options=("Once", "No"),
+        raised_at=desk.story.at,
+        **more,
+    )
+    desk.story.tell(ev.InterruptRaised, blueprint.DEV, interrupt=item)
+    return item.id
+
+
+def test_risk_time_and_exhibits_are_shown(panel: TestDesk, qtbot: QtBot) -> None:
+    low = raise_approval(panel, 1)
+    late = panel.story.at + panel.late + timedelta(minutes=30)
+    diff = Exhibit(name="fix.diff", media_type="text/x-diff", text="-a\n+b")
+    high = raise_approval(panel, 2, risk=Risk.HIGH, expires_at=late, exhibits=(diff,))
+    panel.catch_up()
+    page = panel.window.interrupts
+    panel.window.open_interrupt(high)
+    assert find(panel, QLabel, "interrupt-exhibits").text() == "fix.diff (text/x-diff)\n-a\n+b"
+    assert find(panel, QLabel, "interrupt-exhibits").isVisible()
+    order = [page.sorter.index(row, 0).data() for row in range(page.sorter.rowCount())]
+    assert next(words for words in order if "Approval" in words and ":" in words).endswith("Approval 2")
+    panel.window.open_interrupt(low)
+    assert not find(panel, QLabel, "interrupt-exhibits").isVisible()
+
+
+def test_a_group_is_answered_with_one_click(panel: TestDesk, qtbot: QtBot) -> None:
+    first, second = (raise_approval(panel, number, group="push") for number in (1, 2))
+    other = raise_approval(panel, 3, group="sudo")
+    panel.catch_up()
+    panel.window.open_interrupt(first)
+    together = panel.window.interrupts.findChild(QCheckBox, "interrupt-together")
+    assert isinstance(together, QCheckBox) and together.isVisible()
+    assert together.text() == "Answer all 2 like this one"
+    together.click()
+    press(panel, qtbot, "interrupt-option-1")
+    qtbot.waitUntil(lambda: len(panel.commands.answers) == 2)
+    assert panel.commands.answers == [(first, Answer(option="No")), (second, Answer(option="No"))]
+    panel.catch_up()
+    panel.window.open_interrupt(other)
+    assert not together.isVisible()
+
+
+def test_approving_everything_is_in_sight_and_ended_by_a_click(panel: TestDesk, qtbot: QtBot) -> None:
+    strip = panel.window.approving
+    assert not strip.isVisible()
+    panel.story.tell(ev.ApprovalsOpened, until=panel.story.at + timedelta(minutes=30))
+    panel.catch_up()
+    words = strip.findChild(QLabel, "approving-words")
+    assert strip.isVisible() and words is not None
+    end = strip.findChild(QPushButton, "approving-end")
+    assert end is not None
+    QTest.mouseClick(end, Qt.MouseButton.LeftButton)
+
+    def is_gone() -> bool:
+        panel.catch_up()
+        return not strip.isVisible()
+
+    qtbot.waitUntil(is_gone)

@@ -26,6 +26,7 @@ from app.ui.dashboard.page import DashboardPage
 from app.ui.engine_watch import EngineState, EngineWatch
 from app.ui.feed import Advance, JournalFeed
 from app.ui.fleet_actions import FleetActions
+from app.ui.frame.approving import ApprovingStrip
 from app.ui.frame.attention import AttentionStrip
 from app.ui.frame.fleet_header import FleetHeader
 from app.ui.frame.navigation import NARROW_WIDTH, WIDTH, Navigation, Page
@@ -61,6 +62,7 @@ class MainWindow(QMainWindow):
         self.navigation = Navigation(theme)
         self.header = FleetHeader(theme, project, actions, now)
         self.attention = AttentionStrip(theme)
+        self.approving = ApprovingStrip(actions, now)
         self.status = StatusStrip(theme, actions)
         self.dashboard = DashboardPage(theme, self.book)
         self.messages = MessagesPage(theme, actions)
@@ -113,6 +115,7 @@ class MainWindow(QMainWindow):
         self.console.show_board(board)
         self.header.show_board(board, self._feed.ended_at)
         self.attention.show_board(board)
+        self.approving.show_board(board)
         self._show_counts(board)
         if was_empty and self._frame.hasFocus():
             self._focus_page()
@@ -200,7 +203,7 @@ class MainWindow(QMainWindow):
         right = QVBoxLayout()
         right.setContentsMargins(0, 0, 0, 0)
         right.setSpacing(0)
-        for part in (self.header, self.attention):
+        for part in (self.header, self.attention, self.approving):
             right.addWidget(part)
         right.addWidget(self._stack, 1)
         right.addWidget(self.status)

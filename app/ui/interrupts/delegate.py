@@ -17,7 +17,7 @@ from app.ui.tokens import Tokens, Tone
 from app.ui.typography import base_font, scaled
 from app.ui.widgets.chips import paint_dot
 from app.ui.widgets.painting import RIGHT, Index, draw_text, paint_ground
-from app.ui.wording import duration, kind_word, outcome_words, time_of_day, wants_answer
+from app.ui.wording import about_words, duration, outcome_words, time_of_day, wants_answer
 
 _ROW = 68
 _HEADING = 36
@@ -69,7 +69,7 @@ class InterruptDelegate(QStyledItemDelegate):
         font, token = (self._bold, "text") if is_open else (self._font, "muted")
         draw_text(painter, upper.adjusted(0, 0, -width, 0), title, font, self._theme.color(token))
         below = (
-            f"{item.agent} · {kind_word(item.kind)}" if is_open else f"{item.agent} · {first_line(outcome_words(item))}"
+            f"{item.agent} · {about_words(item)}" if is_open else f"{item.agent} · {first_line(outcome_words(item))}"
         )
         draw_text(painter, lower, printable(below), self._small, self._theme.color("muted"))
 

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from datetime import datetime
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QFrame, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
 
 from app.domain.errors import SkerryError
-from app.domain.interrupt import Answer, Interrupt, InterruptState
+from app.domain.interrupt import Answer, Exhibit, Interrupt, InterruptState
 from app.domain.text import printable
 from app.ui.fleet_actions import FleetActions
 from app.ui.interrupts.answering import AnswerForm
@@ -19,7 +19,7 @@ from app.ui.typography import SPACE
 from app.ui.widgets.buttons import button
 from app.ui.widgets.chips import Chip
 from app.ui.widgets.labels import ElidedLabel, label, selectable, style_label
-from app.ui.wording import date_and_time, duration, kind_word, outcome_words, wants_answer
+from app.ui.wording import about_words, date_and_time, duration, outcome_words, wants_answer
 
 _MAX_WIDTH = 90 * SPACE
 
@@ -46,6 +46,9 @@ class InterruptDetail(QWidget):
         self._console = button("Console", "interrupt-console", kind="link", tip="What led to this")
         self._body = selectable(label(wrap=True))
         self._held = selectable(label(wrap=True))
+        self._exhibits = selectable(label(wrap=True))
+        self._together = QCheckBox()
+        self._alike = 1
         self.form = AnswerForm()
         self._settled_caption = label("Your answer", tone="faint", scale=0.9)
         self._settled = selectable(label(scale=1.1, wrap=True))
@@ -76,8 +79,17 @@ class InterruptDetail(QWidget):
             self._body.setVisible(bool(interrupt.body.strip()))
             self._held.setText(printable(held))
             self._held_box.setVisible(bool(held.strip()))
+            self._exhibits.setText("\n\n".join(_exhibit(item) for item in interrupt.exhibits))
+            self._exhibits.setVisible(bool(interrupt.exhibits))
+            self._together.setChecked(False)
             self.form.ask(interrupt)
             self._area.verticalScrollBar().setValue(0)
+        self.refresh()
+
+    def show_alike(self, count: int) -> None:
+        """How many open ones may be answered together with the one shown, itself included."""
+        self._alike = count
+        self._together.setText(f"Answer all {count} like this one")
         self.refresh()
 
     def refresh(self) -> None:
@@ -87,10 +99,11 @@ class InterruptDetail(QWidget):
             return
         is_open = item.state is InterruptState.OPEN
         tone = kind_tone(self._theme.tokens, item) if is_open else self._theme.tokens.neutral
-        self._chip.show_state(kind_word(item.kind), tone)
+        self._chip.show_state(about_words(item), tone)
         self._when.setText(f"{item.agent} · {self._age(item)}")
         self.form.setVisible(is_open)
         self.form.set_enabled(is_open and self._actions.ready and item.id not in self._sending)
+        self._together.setVisible(is_open and self._alike > 1)
         self._settled_box.setVisible(not is_open)
         if not is_open:
             self._show_outcome(item)
@@ -122,6 +135,9 @@ class InterruptDetail(QWidget):
         if item.state is not InterruptState.OPEN:
             return f"asked {date_and_time(item.raised_at)}"
         age = duration((self._now() - item.raised_at).total_seconds())
+        if item.expires_at is not None:
+            left = max(0.0, (item.expires_at - self._now()).total_seconds())
+            return f"waiting for {age}, expires in {duration(left)}"
         return f"waiting for {age}" if wants_answer(item) else f"told you {age} ago"
 
     def _give(self, answer: Answer) -> None:
@@ -138,7 +154,8 @@ class InterruptDetail(QWidget):
             self.refresh()
 
         # The form stays shut until the fact of the answer arrives: a second click cannot send a second one.
-        self._actions.answer(item.id, answer, self.refresh, failed)
+        give = self._actions.answer_alike if self._together.isChecked() and self._alike > 1 else self._actions.answer
+        give(item.id, answer, self.refresh, failed)
 
     def _lay_out(self) -> None:
         for name, part in (
@@ -147,6 +164,8 @@ class InterruptDetail(QWidget):
             ("outcome", self._settled),
             ("error", self._error),
             ("held", self._held),
+            ("exhibits", self._exhibits),
+            ("together", self._together),
         ):
             part.setObjectName(f"interrupt-{name}")
         self._status.setObjectName("interrupt-status")
@@ -162,8 +181,10 @@ class InterruptDetail(QWidget):
         column.addSpacing(SPACE // 2)
         column.addWidget(self._body)
         column.addWidget(self._message_box())
+        column.addWidget(self._exhibits)
         column.addSpacing(SPACE)
         column.addWidget(self.form)
+        column.addWidget(self._together)
         column.addWidget(self._outcome_box())
         column.addWidget(self._status)
         column.addWidget(self._error)
@@ -204,6 +225,10 @@ class InterruptDetail(QWidget):
         box.addWidget(self._settled_caption)
         box.addWidget(self._settled)
         return self._settled_box
+
+
+def _exhibit(item: Exhibit) -> str:
+    return printable(f"{item.name} ({item.media_type})") + "\n" + printable(item.text)
 
 
 def _left_aligned(inner: QWidget) -> QWidget:

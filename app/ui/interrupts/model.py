@@ -11,7 +11,7 @@ from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QPersistent
 
 from app.domain import events as ev
 from app.domain.board import Board
-from app.domain.interrupt import Interrupt, InterruptState
+from app.domain.interrupt import Interrupt, InterruptState, urgency
 from app.domain.text import printable
 from app.ui.feed import Advance
 from app.ui.wording import kind_word, outcome_words, wants_answer
@@ -134,7 +134,10 @@ def words(item: Item) -> str:
 
 
 class InterruptSorter(QSortFilterProxyModel):
-    """Open: blocking first, then the oldest. Settled: the newest first. A heading of an empty section is left out."""
+    """Open: blocking first, then the riskiest, then the oldest. Settled: the newest first.
+
+    A heading of an empty section is left out.
+    """
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -169,13 +172,11 @@ class InterruptSorter(QSortFilterProxyModel):
         return model
 
 
-def _rank(item: Item) -> tuple[int, int, float]:
+def _rank(item: Item) -> tuple[int, int, int, float]:
     section = section_of(item)
     if isinstance(item, Heading):
-        return section, -1, 0.0
-    age = item.raised_at.timestamp()
-    return (
-        (section, int(not item.blocking) + int(not wants_answer(item)), age)
-        if section is Section.OPEN
-        else (section, 0, -age)
-    )
+        return section, -1, 0, 0.0
+    if section is Section.SETTLED:
+        return section, 0, 0, -item.raised_at.timestamp()
+    waited_for, risk, age = urgency(item)
+    return section, waited_for + int(not wants_answer(item)), risk, age

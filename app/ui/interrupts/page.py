@@ -10,7 +10,7 @@ from PySide6.QtGui import QKeyEvent, QKeySequence, QResizeEvent, QShortcut
 from PySide6.QtWidgets import QAbstractItemView, QFrame, QListView, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from app.domain.board import MessageView
-from app.domain.interrupt import Interrupt
+from app.domain.interrupt import Interrupt, alike
 from app.ui.feed import Advance
 from app.ui.fleet_actions import FleetActions
 from app.ui.interrupts.delegate import InterruptDelegate
@@ -129,6 +129,8 @@ class InterruptsPage(QWidget):
         chosen = self._chosen()
         held = self._messages.get(chosen.message_id or "") if chosen is not None else None
         self.detail.show_interrupt(chosen, held.envelope.body if held is not None else "")
+        others = [item for row in range(self.model.rowCount()) if isinstance(item := self.model.item(row), Interrupt)]
+        self.detail.show_alike(len(alike(chosen, others)) if chosen is not None else 1)
 
     def _tick(self) -> None:
         if self.isVisible():
