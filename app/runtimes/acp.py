@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
@@ -28,6 +29,10 @@ LOST: Final = (
     "[skerry] your conversation so far could not be loaded; you begin a new one. Your workspace and your memory are as"
     " you left them.\n\n"
 )
+CANCEL_TIMEOUT: Final = 5.0
+"""Seconds that a program has to end a turn that is cancelled."""
+QUIET_SECONDS: Final = 0.5
+"""How long its commands may take to end after that."""
 QUIESCE_TIMEOUT: Final = 120.0
 """Seconds that a resumed turn waits for the commands of the program before it."""
 
@@ -55,6 +60,7 @@ class AcpRuntime:
         self._calls = ToolCalls()
         self._busy = False
         self._cancelled = False
+        self._over = asyncio.Event()
 
     async def prepare(self, sandbox: Sandbox, brief: Brief) -> None:
         """Keep the brief; a program that runs already is not disturbed."""
@@ -65,6 +71,7 @@ class AcpRuntime:
         if self._busy:
             raise RuntimeFailure("a turn is running already", operation="run a turn", hint="cancel it first")
         self._busy, self._cancelled = True, False
+        self._over.clear()
         try:
             program, session, prompt = await self._open(sandbox, turn, observer)
             if self._cancelled:
@@ -72,12 +79,24 @@ class AcpRuntime:
             return await self._perform(program, session, prompt, observer)
         finally:
             self._busy = False
+            self._over.set()
 
     async def cancel_turn(self) -> None:
-        """Ask the running turn to stop; one that has not begun yet will not."""
+        """Ask the running turn to stop, and end its commands; one that has not begun yet will not.
+
+        A program may leave commands running that it no longer waits for (Codex does): then it is ended with them. The
+        next turn starts it again and loads the conversation.
+        """
         self._cancelled = True
-        if self._busy and self._program is not None and self._session is not None:
-            await self._program.cancel(self._session)
+        program = self._program
+        if not self._busy or program is None or self._session is None:
+            return
+        await program.cancel(self._session)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._over.wait(), CANCEL_TIMEOUT)
+        if not await program.sandbox.quiesce(QUIET_SECONDS) and self._program is program:
+            self._program = self._session = None
+            await program.end()
 
     async def close(self) -> None:
         """End the program. Safe to repeat."""

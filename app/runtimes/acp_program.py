@@ -129,6 +129,13 @@ class AcpProgram:
             except Exception:  # a program whose channel is gone is out of our hands
                 log.debug("could not terminate %s in %s", self._name, self.sandbox.name, exc_info=True)
 
+    async def end(self) -> None:
+        """End the program by force, with all that it started."""
+        process, self._process = self._process, None
+        if process is not None:
+            await process.terminate()
+        await self.close()
+
     def heard(self, update: Any) -> None:
         """Take in a session update, on the connection's side."""
         if self._replay is not None:
