@@ -178,10 +178,11 @@ async def test_a_cancelled_turn_stops_and_the_next_one_runs(
         await runtime.cancel_turn()
         outcome = await asyncio.wait_for(turn, 20)
         assert outcome.stop_reason == "cancelled"
+        assert sandbox.busy() == [], "nothing it had started goes on"
         after = await runtime.run_turn(sandbox, request("Second prompt", 2, outcome.session), heard)
         await runtime.close()
     assert after.stop_reason == "end_turn"
-    assert len(sandbox.processes) == 1, "the program lives on"
+    assert len(heard.sessions) == 1, "the conversation goes on"
     assert "ended" not in log.read_text()
 
 
