@@ -103,6 +103,12 @@ class Crew:
             await self._host.pause(name)
             self._note_sandbox(order, "paused", "its processors stand still; its memory stays", 0.0)
 
+    async def command_ended(self, order: AgentOrder) -> None:
+        """Return when no tool call of the agent's turn is at work, or no turn is under way here."""
+        member = self._members.get(member_key(order.fleet, order.agent))
+        if member is not None and member.playing is not None:
+            await member.playing.quiet()
+
     async def suspend(self, order: AgentOrder) -> None:
         """Save the machine to disk and free its memory. The program ends; its conversation is loaded again later."""
         name, began = machine_name(order.fleet, order.agent), time.monotonic()

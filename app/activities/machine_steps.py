@@ -22,13 +22,19 @@ class MachineSteps:
 
     def all(self) -> Sequence[Callable[..., Any]]:
         """The activities, for a worker."""
-        return (self.pause, self.suspend, self.thaw, self.resume, self.reset, self.remove)
+        return (self.pause, self.settle, self.suspend, self.thaw, self.resume, self.reset, self.remove)
 
     @activity.defn(name=steps.PAUSE_MACHINE)
     async def pause(self, order: steps.AgentOrder) -> None:
         """Stop its processors."""
         async with told_to_temporal(), beating():
             await self._crew.pause(order)
+
+    @activity.defn(name=steps.AWAIT_COMMAND)
+    async def settle(self, order: steps.AgentOrder) -> None:
+        """Return when no command of the turn under way runs."""
+        async with told_to_temporal(), beating():
+            await self._crew.command_ended(order)
 
     @activity.defn(name=steps.SUSPEND_MACHINE)
     async def suspend(self, order: steps.AgentOrder) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -39,6 +40,10 @@ class TurnRecorder:
         self._shown_at: dict[str, float] = {}
         self._read = False
         self.last_heard = time.monotonic()
+        self._at_work: set[str] = set()
+        self.quiet = asyncio.Event()
+        """Set while no tool call is at work; one that waits for leave is not."""
+        self.quiet.set()
 
     async def said(self, said: Said) -> None:
         """Words of the agent, piece by piece."""
@@ -67,7 +72,9 @@ class TurnRecorder:
                 tool_kind=activity.kind,
                 command=printable(activity.command),
             )
-        if activity.status in ("completed", "failed"):
+        ended = activity.status in ("completed", "failed")
+        self._note_work(activity.call_id, at_work=not ended)
+        if ended:
             self._end_tool(activity)
         else:
             self._more_output(activity)
@@ -81,10 +88,13 @@ class TurnRecorder:
         """Ask the rules, and the user where they say so."""
         self._heard()
         self.flush()
+        self._note_work(asked.call_id, at_work=False)
         try:
-            return await self._permit(asked)
+            given = await self._permit(asked)
         finally:
             self._heard()
+        self._note_work(asked.call_id, at_work=given.option is not None)
+        return given
 
     def flush(self) -> None:
         """Put the words so far on record."""
@@ -104,6 +114,15 @@ class TurnRecorder:
             self._append(
                 ev.MessageMoved, "", fact_id=f"{message_id}/read", message_id=message_id, state=MessageState.READ
             )
+
+    def _note_work(self, call_id: str, *, at_work: bool) -> None:
+        if at_work:
+            self._at_work.add(call_id)
+            self.quiet.clear()
+        else:
+            self._at_work.discard(call_id)
+        if not self._at_work:
+            self.quiet.set()
 
     def _heard(self) -> None:
         self.last_heard = time.monotonic()

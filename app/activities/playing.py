@@ -31,6 +31,14 @@ class Playing:
         await asyncio.wait([self.task], timeout=grace)
         await self.drop()
 
+    async def quiet(self) -> None:
+        """Return when none of its tool calls is at work, or it is over."""
+        waiting = asyncio.create_task(self.recorder.quiet.wait())
+        try:
+            await asyncio.wait([waiting, self.task], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            waiting.cancel()
+
     async def drop(self) -> None:
         """Listen no longer; the program in the machine is not told."""
         self.task.cancel()

@@ -38,6 +38,9 @@ def pause(
     to_disk: Annotated[
         bool, typer.Option("--to-disk", help="After the turn, save the machine to disk and free its memory.")
     ] = False,
+    after_command: Annotated[
+        bool, typer.Option("--after-command", help="When the command that runs has ended; at once when none does.")
+    ] = False,
     project: ProjectOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -47,11 +50,19 @@ def pause(
     """
     loaded, board, _ = open_board(project)
     check_one(loaded, agent, team, "pause")
+    if to_disk and after_command:
+        hint = "--to-disk pauses after the turn"
+        raise ConfigError("--to-disk and --after-command exclude each other", operation="pause", hint=hint)
     views = chosen(board, agent, lambda view: not _is_paused(view), "at work and not paused")
     if agent and _is_paused(views[0]):
         raise ActionRefused(f"{agent} is paused already", operation="pause", hint=f"skerry resume {agent}")
-    words = "is paused after its turn, its machine is then saved to disk" if to_disk else "is paused"
-    each(views, lambda c, name: c.pause_agent(loaded.fleet_id, name, to_disk=to_disk), "paused", words, as_json)
+    words = "is paused after its command" if after_command else "is paused"
+    words = "is paused after its turn, its machine is then saved to disk" if to_disk else words
+
+    async def order(control: Control, name: str) -> None:
+        await control.pause_agent(loaded.fleet_id, name, to_disk=to_disk, after_command=after_command)
+
+    each(views, order, "paused", words, as_json)
 
 
 def resume(

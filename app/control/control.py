@@ -127,9 +127,13 @@ class Control:
         else:
             await start_after_the_end(self._client, self._journal, self._paths, fleet, agent)
 
-    async def pause_agent(self, fleet: str, agent: str, *, to_disk: bool = False) -> None:
-        """Hold an agent: its machine stands still at once, or is saved ``to_disk`` after the turn."""
-        await self._requests.update(fleet, agent, "pause", steps.PauseOrder(to_disk=to_disk))
+    async def pause_agent(self, fleet: str, agent: str, *, to_disk: bool = False, after_command: bool = False) -> None:
+        """Hold an agent: its machine stands still at once or ``after_command``, or is saved ``to_disk`` after the turn.
+
+        Raises ActionRefused when it cannot be held.
+        """
+        order = steps.PauseOrder(to_disk=to_disk, after_command=after_command)
+        await self._requests.update(fleet, agent, "pause", order)
 
     async def resume_agent(self, fleet: str, agent: str) -> None:
         """Let a paused agent go on where it stood."""

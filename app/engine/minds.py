@@ -241,7 +241,7 @@ class Minds:
             state.pause = "disk" if "disk" in moved.reason else "now"
             state.still = state.prepared = state.turn > 0
         elif moved is not None and moved.pausing:
-            state.pause = "disk" if "after this turn" in moved.reason else "now"
+            state.pause = "disk" if "after this turn" in moved.reason else "now"  # also after a command: that was cut
         if begun is None or past.over or past.restarted:
             return
         names = {_interrupt_of(name) for name in begun.answers}

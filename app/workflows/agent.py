@@ -67,7 +67,7 @@ class AgentWorkflow:
     async def run(self, start: AgentStart) -> AgentEnd | str:
         """Live until finished, stopped or failed; returns how. (Up to 0.1.0 it was the last state's name.)"""
         visible.introduce(self._order, start.team)
-        sideline = asyncio.gather(self._pump.run(), self._waits.run(), self._deadlines.run())
+        sideline = asyncio.gather(self._pump.run(), self._waits.run(), self._deadlines.run(), self._hold.run())
         try:
             await self._live()
             status, reason = self._ending()
@@ -176,7 +176,7 @@ class AgentWorkflow:
         elif await self._limits.after(turn, result):
             return
         await self._confirmations.decline_overdue()
-        if state.pause == "now":
+        if state.pause in ("now", "command"):
             await self._hold.stand_still()
         mirror = steps.MirrorOrder(order=self._order, turn=state.turn)
         summary = f"files of turn {state.turn}"
@@ -283,7 +283,7 @@ class AgentWorkflow:
     @workflow.update
     async def pause(self, order: steps.PauseOrder) -> None:
         """Hold the agent: it gets no turn, its machine stands still. Messages go on to be taken in."""
-        await self._hold.pause(order.to_disk)
+        await self._hold.pause(order)
 
     @pause.validator
     def _may_pause(self, order: steps.PauseOrder) -> None:

@@ -16,6 +16,7 @@ with workflow.unsafe.imports_passed_through():
     from app.workflows.state import AgentState
 
 BY_THE_USER = "by the user"
+_AFTER = {"disk": "after this turn", "command": "after this command"}
 ON_DISK = "by the user; its machine is saved to disk"
 
 Move = Callable[[AgentStatus, str], Awaitable[None]]
@@ -39,15 +40,23 @@ class MachineHold:
         self.over = False
         """Whether the agent has ended: nobody stands still or goes on any more."""
 
-    async def pause(self, to_disk: bool) -> None:
-        """Hold the agent; returns when it stands still, or when that is sure to happen after its turn."""
+    async def run(self) -> None:
+        """Until the agent has ended: have it stand still as soon as its command has ended, when that is wanted."""
+        while not self.over:
+            await workflow.wait_condition(lambda: self.over or self._waits_for_command())
+            if self._waits_for_command() and await self._command_ended():
+                await self._freeze_after_command()
+
+    async def pause(self, order: steps.PauseOrder) -> None:
+        """Hold the agent; returns when it stands still, or when that is sure to happen after its command or turn."""
         state = self._state
         async with self._lock:
             if state.pause or state.stop:
                 return
-            state.pause = "disk" if to_disk else "now"
-            if not state.prepared or (self.turning and to_disk):
-                when = "when its machine is ready" if not state.prepared else "after this turn"
+            after_command = order.after_command and self.turning
+            state.pause = "disk" if order.to_disk else "command" if after_command else "now"
+            if not state.prepared or (self.turning and state.pause != "now"):
+                when = "when its machine is ready" if not state.prepared else _AFTER[state.pause]
                 self._before = state.reason
                 await self._move(state.status, f"is paused {when}")
             elif self.turning:
@@ -73,6 +82,7 @@ class MachineHold:
     async def stand_still(self) -> None:
         """Between turns: hold the machine until the user lets it go on, or stops the agent."""
         state = self._state
+        state.pause = "now" if state.pause == "command" else state.pause
         if not state.still:
             if state.pause == "disk":
                 await self._save()
@@ -91,6 +101,38 @@ class MachineHold:
                 await self._do(steps.THAW_MACHINE, steps.PAUSE_TIMEOUT)
             except ActivityError:
                 workflow.logger.warning("the machine of %s did not go on", self._order.agent)
+
+    def _waits_for_command(self) -> bool:
+        return self._state.pause == "command" and self.turning and not self._ending()
+
+    async def _command_ended(self) -> bool:
+        """Wait for it; False when nobody wants to know any more."""
+        handle = workflow.start_activity(
+            steps.AWAIT_COMMAND,
+            self._order,
+            start_to_close_timeout=steps.TURN_TIMEOUT,
+            heartbeat_timeout=steps.HEARTBEAT_TIMEOUT,
+            retry_policy=steps.STEP_RETRY,
+        )
+        await workflow.wait_condition(lambda: handle.done() or not self._waits_for_command())
+        if not handle.done():
+            handle.cancel()
+        try:
+            await handle
+        except ActivityError:
+            if self._waits_for_command():
+                workflow.logger.warning("nobody knows whether a command of %s runs", self._order.agent)
+        return self._waits_for_command()
+
+    async def _freeze_after_command(self) -> None:
+        async with self._lock:
+            if not self._waits_for_command():
+                return
+            self._state.pause = "now"
+            try:
+                await self._freeze()
+            except ApplicationError:
+                workflow.logger.warning("the machine of %s cannot be paused", self._order.agent)
 
     def _ending(self) -> bool:
         return self.over or bool(self._state.stop)

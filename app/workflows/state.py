@@ -56,8 +56,8 @@ class AgentState(BaseModel):
     """Where the store keeps answered interrupts the agent has not been told of."""
     finish: str = ""
     stop: str = ""
-    pause: Literal["", "now", "disk"] = ""
-    """What the user wants of it: go on, stand still at once, or be saved to disk after the turn."""
+    pause: Literal["", "now", "command", "disk"] = ""
+    """What the user wants of it: go on; stand still at once, or after the command; be saved to disk after the turn."""
     still: bool = False
     """Whether its machine stands still, or is on the disk, because of ``pause``."""
     reset: bool = False

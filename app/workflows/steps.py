@@ -38,6 +38,7 @@ RUN_TURN = "run_turn"
 MIRROR_WORKSPACE = "mirror_workspace"
 RELEASE_AGENT = "release_agent"
 PAUSE_MACHINE = "pause_machine"
+AWAIT_COMMAND = "await_command"
 SUSPEND_MACHINE = "suspend_machine"
 THAW_MACHINE = "thaw_machine"
 RESUME_MACHINE = "resume_machine"
@@ -96,9 +97,13 @@ class Prepared(Frozen):
 
 
 class PauseOrder(Frozen):
-    """Hold an agent: at once, with its machine in memory, or ``to_disk`` when its turn has ended."""
+    """Hold an agent: at once, with its machine in memory; ``after_command``: when the command that runs has ended.
+
+    ``to_disk``: its machine is saved when its turn has ended.
+    """
 
     to_disk: bool = False
+    after_command: bool = False
 
 
 class Bounced(Frozen):

@@ -13,6 +13,7 @@ from app.domain import events as ev
 from app.domain.envelope import MessageState
 from app.domain.errors import ActionRefused, NotFound
 from app.domain.events import AgentStatus
+from app.domain.ports import ToolActivity
 from tests.team import Team, Turn
 
 
@@ -62,6 +63,40 @@ async def test_pause_in_the_middle_of_a_turn_and_resume(paths: Paths, temporal: 
         await team.until(lambda board: board.agents["alice"].state is AgentStatus.COMPLETED)
         assert [turn.number for turn in team.turns if turn.agent == "alice"] == [1, 2]
         assert machine_facts(team, "alice") == ["ready", "paused", "ready", "stopped"]
+
+
+async def held_soon(team: Team) -> None:
+    await team.control.pause_agent(team.fleet, "alice", after_command=True)
+    board = await team.until(lambda board: board.agents["alice"].pausing)
+    assert board.agents["alice"].reason == "is paused after this command"
+    assert team.host.paused == set()
+
+
+async def test_pause_after_the_running_command(paths: Paths, temporal: Client) -> None:
+    begun, over, again = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def play(turn: Turn) -> None:
+        if turn.agent == "alice":
+            await turn.observer.tool(ToolActivity("c", "make", "execute", status="in_progress", command="make"))
+            begun.set()
+            await over.wait()
+            await turn.observer.tool(ToolActivity("c", "make", "execute", status="completed", command="make"))
+            await again.wait()
+        await turn.call("finish", summary="done")
+
+    async with Team(paths, temporal, play) as team:
+        await team.start()
+        await begun.wait()
+        await held_soon(team)
+        await team.control.resume_agent(team.fleet, "alice")  # taken back before it came
+        await team.until(lambda board: not board.agents["alice"].pausing)
+        await held_soon(team)
+        over.set()
+        await team.until(lambda board: board.agents["alice"].state is AgentStatus.PAUSED)
+        assert team.host.paused == {machine(team, "alice")}
+        await team.control.resume_agent(team.fleet, "alice")
+        again.set()
+        await team.until(lambda board: board.outcome == "completed")
 
 
 async def test_a_paused_agent_at_rest_gets_no_turn(paths: Paths, temporal: Client) -> None:
