@@ -79,13 +79,27 @@ def resume(
     each(views, lambda c, name: c.resume_agent(loaded.fleet_id, name), "resumed", "goes on", as_json)
 
 
-def start(agent: AgentArgument, project: ProjectOption = None, as_json: JsonOption = False) -> None:
+def start(
+    agent: OneAgent = "", team: TeamOption = False, project: ProjectOption = None, as_json: JsonOption = False
+) -> None:
     """Start an agent that has ended again: same disk, memory, inbox and conversation.
 
-    When the whole run has ended, it goes on with this agent alone.
+    When the whole run has ended, it goes on with this agent alone; with --team, with all that had ended.
     """
     loaded, board, _ = open_board(project)
-    loaded.fleet.agent(agent)
+    check_one(loaded, agent, team, "start")
+    views = [_may_start(loaded, board, agent)] if agent else _ended(board)
+    each(views, lambda c, name: c.start_agent(loaded.fleet_id, name), "started", "is started again", as_json)
+
+
+def _ended(board: Board) -> list[AgentView]:
+    found = [view for view in board.agents.values() if not view.removed and (board.outcome or view.state in ENDED)]
+    if not found:
+        raise NotFound("no agent has ended", operation="start", hint="see 'skerry status'")
+    return found
+
+
+def _may_start(loaded: Project, board: Board, agent: str) -> AgentView:
     view = board.agents.get(agent)
     if view is None:
         words = f"began without {agent}" if board.run else "has not run yet"
@@ -95,7 +109,7 @@ def start(agent: AgentArgument, project: ProjectOption = None, as_json: JsonOpti
     if view.state not in ENDED and not board.outcome:
         hint = f"skerry resume {agent}" if _is_paused(view) else "see 'skerry status'"
         raise ActionRefused(f"{agent} is at work ({view.state.value})", operation="start", hint=hint)
-    each([view], lambda c, name: c.start_agent(loaded.fleet_id, name), "started", "is started again", as_json)
+    return view
 
 
 def reset(

@@ -71,6 +71,12 @@ async def test_stop_remove_start_and_reset(at_work: AtWork) -> None:
         assert (await desk.type("start", "alice")).complained(1, "alice is at work (idle)")
         assert (await desk.type("start", "bob")).stdout == "bob is started again\n"
         await desk.team.until(lambda board: board.agents["bob"].state is AgentStatus.IDLE)
+        assert (await desk.type("start", "--team")).complained(1, "no agent has ended")
+        await desk.team.control.stop_fleet(desk.team.fleet)
+        await desk.team.until(lambda board: board.outcome != "")
+        done = await desk.type("start", "--team", "--json")
+        assert json.loads(done.stdout) == {"started": ["alice", "bob"], "refused": {}}
+        await desk.team.until(lambda board: {view.state for view in board.agents.values()} == {AgentStatus.IDLE})
         await desk.team.control.stop_fleet(desk.team.fleet)
         await desk.team.until(lambda board: board.outcome != "")
         done = await desk.type("remove", alice, "-y")
