@@ -20,6 +20,7 @@ from app.config import Paths
 from app.engine.search_attributes import register_search_attributes
 from app.engine.temporal_server import TemporalServer, temporal_binary
 from app.sandbox.reaper import reaping
+from tests.patience import bounded
 
 settings.register_profile("house", deadline=None, derandomize=True)
 settings.load_profile("house")
@@ -37,6 +38,8 @@ WriteProject = Callable[..., Path]
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Bring the tests that use the Temporal server together, at the end: it runs only while it is needed."""
     items.sort(key=lambda item: "temporal_address" in getattr(item, "fixturenames", ()))
+    for item in items:
+        bounded(item)
 
 
 @pytest.fixture(autouse=True)
