@@ -153,8 +153,8 @@ class Gateway:
             return not_let_through(closed, api)
         if isinstance(upstream, Provider) and upstream.api == api:
             return await self._proxy.forward(door.spec, upstream, path, request)
-        if door.model is not None and api == "openai":
-            return await door.model.answer(path, request)
+        if door.model is not None:
+            return await door.model.answer(path, request, api)
         speaks = upstream.api if isinstance(upstream, Provider) else "openai"
         return problem(404, f"this agent's model speaks the {speaks} API, not {api}'s", api=api, code="wrong_api")
 

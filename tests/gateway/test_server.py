@@ -110,7 +110,7 @@ NOT_SERVED = [
     ("POST", "/openai/v1/%2e%2e/%2e%2e/mcp", 404),
     ("POST", "/openai/v1//responses", 404),
     ("DELETE", "/openai/v1/responses", 405),
-    ("POST", "/anthropic/v1/messages", 404),
+    ("POST", "/anthropic/v1/complete", 404),
     ("GET", "/mcp", 405),
     ("DELETE", "/mcp", 405),
     ("GET", "/mcp/", 404),
