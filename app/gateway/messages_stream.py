@@ -81,7 +81,7 @@ def _call(action: Action, toolbox: Toolbox) -> Json:
 
 
 def _command(shell: ShellTool, command: str) -> Json:
-    timed = {"timeout": COMMAND_MS, "description": "As the rehearsal says"} if shell.name == "Bash" else {}
+    timed = {"timeout": COMMAND_MS} if shell.name == "Bash" else {}
     return {"command": command, **timed}
 
 
