@@ -39,6 +39,8 @@ class Watch:
         self._client = client
         self._since = datetime.now(UTC)
         self._told: dict[str, float] = {}
+        self._held: dict[tuple[str, str, int], str] = {}
+        """Which of two is kept from going on, by run, cause and number: the one that was told first, on record or not."""
 
     async def run(self) -> None:
         """Look every second until cancelled. What fails is tried again."""
@@ -87,6 +89,8 @@ class Watch:
             if newest is None or found is None or newest.sender != order.agent:
                 continue
             number = sum(ledger.number(agent, found.key) for agent in pair)
+            if self._held.setdefault((order.run, found.key, number), order.agent) != order.agent:
+                continue
             await self._tell(member, ledger, limits.suspicious(order.run, order.agent, found, number, now))
 
     async def _tell(self, member: Member, ledger: RunLedger, interrupt: Interrupt) -> None:
