@@ -28,6 +28,7 @@ from app.activities.order_steps import OrderSteps, instructed
 from app.activities.own_workflow import OwnWorkflow
 from app.activities.permissions import Permissions
 from app.activities.playing import Playing, is_given_up
+from app.activities.under_way import under_way
 from app.activities.warden import Warden
 from app.config.approvals import open_channel
 from app.domain import events as ev
@@ -267,7 +268,13 @@ class AgentSteps:
                     instructions=turn.instructions,
                 )
             )
-        return TurnRequest(turn=turn.turn, prompt=prompt, session=self._session(order), resume=begun)
+        return TurnRequest(
+            turn=turn.turn,
+            prompt=prompt,
+            session=self._session(order),
+            resume=begun,
+            under_way=under_way(self._journal, turn) if begun else (),
+        )
 
     async def _prompt(self, member: Member, turn: steps.TurnOrder) -> str:
         parts: list[str] = []

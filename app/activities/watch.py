@@ -40,7 +40,7 @@ class Watch:
         self._since = datetime.now(UTC)
         self._told: dict[str, float] = {}
         self._held: dict[tuple[str, str, int], str] = {}
-        """Which of two is kept from going on, by run, cause and number: the one that was told first, on record or not."""
+        """Which of two is kept from going on, by run, cause and number: whose workflow was told first."""
 
     async def run(self) -> None:
         """Look every second until cancelled. What fails is tried again."""

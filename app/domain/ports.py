@@ -194,13 +194,15 @@ class TurnRequest:
     """One prompt to the agent.
 
     ``resume`` is true when an earlier try of this very turn had begun: then the runtime loads the session and goes on,
-    giving the prompt only if it had not arrived.
+    giving the prompt only if it had not arrived. ``under_way`` are the tool calls that had begun then, as (id, what):
+    a program may have been cut before it wrote them down.
     """
 
     turn: int
     prompt: str
     session: str | None
     resume: bool
+    under_way: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

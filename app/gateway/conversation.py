@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import zip_longest
@@ -11,6 +11,8 @@ from typing import Literal
 
 RESUMED = "[skerry] resumed:"
 """How a prompt begins that continues a turn which a crash had cut."""
+_UNDER_WAY = re.compile(r"^- ([\w-]+): ", re.M)
+"""A tool call that had begun, in such a prompt."""
 _HEADER = re.compile(
     r"^[#>* \t]*Message (m-[0-9a-f]+)\*{0,2} from ([a-z][a-z0-9-]*)\*{0,2}[ \t]*(?:[\u2013\u2014:-][ \t]*(.*))?$", re.M
 )
@@ -93,6 +95,11 @@ class Conversation:
             message for item in self.items if isinstance(item, Prompt | Outcome) for message in _messages(item.text)
         )
 
+    @classmethod
+    def of(cls, items: Iterable[Item], toolbox: Toolbox) -> Conversation:
+        """With what a resumed prompt says had begun, where the harness was cut before it wrote that down."""
+        return cls(tuple(_with_the_cut(tuple(items))), toolbox)
+
     def last_prompt(self, *, resumed: bool = True) -> int:
         """The place of the newest prompt, -1 when there is none; without ``resumed``, of the newest that is news."""
         return max(
@@ -103,6 +110,17 @@ class Conversation:
             ),
             default=-1,
         )
+
+
+def _with_the_cut(items: tuple[Item, ...]) -> Iterator[Item]:
+    known = {item.call_id for item in items if isinstance(item, Call)}
+    for item in items:
+        if isinstance(item, Prompt) and item.text.startswith(RESUMED):
+            for found in _UNDER_WAY.finditer(item.text):
+                if found[1] not in known:
+                    yield Call(found[1])
+                    yield Outcome(found[1], "", interrupted=True)
+        yield item
 
 
 def _messages(text: str) -> Iterator[MessageSeen]:

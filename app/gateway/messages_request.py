@@ -32,7 +32,7 @@ _COMPACTION = re.compile(
 _EXIT = re.compile(r"^(?:Error: )?Exit code (-?\d+)\n?")
 _CUT = re.compile(
     r"\s*(?:\[Request interrupted by user|The user doesn't want to (?:proceed|take this action)|Interrupted\b)|"
-    r".*<error>Command was aborted before completion</error>\s*$",
+    r"\[Tool call interrupted\b|.*<error>Command was aborted before completion</error>\s*$",
     re.S,
 )
 
@@ -42,8 +42,8 @@ def read_messages(body: Mapping[str, Any]) -> ModelRequest:
     messages = _dicts(body.get("messages"))
     toolbox = _toolbox(_dicts(body.get("tools")))
     shells = {str(block.get("id")) for block in _blocks(messages, "tool_use") if block.get("name") in _SHELLS}
-    items = tuple(found for message in messages for found in _items(message, shells))
-    conversation = Conversation(items, toolbox)
+    items = (found for message in messages for found in _items(message, shells))
+    conversation = Conversation.of(items, toolbox)
     model = body.get("model")
     return ModelRequest(
         model=model[:200] if isinstance(model, str) else "",

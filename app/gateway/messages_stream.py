@@ -16,6 +16,8 @@ from app.gateway.rehearsal import Action, KeepWaiting, Move, RunCommand
 COMMAND_MS = 600_000
 """The longest that Claude Code lets a command run."""
 _DELTA_CHARS = 48
+_SIGNATURE = "cmVoZWFyc2Fs"
+"""What stands where a provider signs a thought: nobody checks it here."""
 
 Json = dict[str, Any]
 
@@ -60,10 +62,10 @@ def message_characters(whole: Json) -> int:
 
 
 def _content(move: Move, toolbox: Toolbox) -> Iterator[Json]:
-    # A thought would need the provider's signature: it is said as words.
-    words = "\n\n".join(part for part in (move.thought, move.say) if part)
-    if words or not move.actions:
-        yield {"type": "text", "text": words or "…"}  # an empty text is refused when it comes back
+    if move.thought:
+        yield {"type": "thinking", "thinking": move.thought, "signature": _SIGNATURE}
+    if move.say or not move.actions:
+        yield {"type": "text", "text": move.say or "…"}  # an empty text is refused when it comes back
     for action in move.actions:
         yield {"type": "tool_use", "id": action.call_id, **_call(action, toolbox)}
 
@@ -89,6 +91,10 @@ def _block_events(index: int, block: Json) -> Iterator[bytes]:
     if block["type"] == "text":
         bare, text = {"type": "text", "text": ""}, block["text"]
         deltas = [{"type": "text_delta", "text": part} for part in _parts(text)]
+    elif block["type"] == "thinking":
+        bare, text = {"type": "thinking", "thinking": "", "signature": ""}, block["thinking"]
+        deltas = [{"type": "thinking_delta", "thinking": part} for part in _parts(text)]
+        deltas.append({"type": "signature_delta", "signature": block["signature"]})
     else:
         bare, text = block | {"input": {}}, json.dumps(block["input"], ensure_ascii=False)
         deltas = [{"type": "input_json_delta", "partial_json": part} for part in _parts(text)]

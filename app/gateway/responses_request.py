@@ -50,9 +50,8 @@ def read_request(body: Mapping[str, Any]) -> ModelRequest:
     """The request in ``body``; what is not understood in it is left out."""
     given = body.get("input")
     items = [{"type": "message", "role": "user", "content": given}] if isinstance(given, str) else _dicts(given)
-    conversation = Conversation(
-        tuple(found for item in items for found in _items(item)), _toolbox(_dicts(body.get("tools")))
-    )
+    found = (part for item in items for part in _items(item))
+    conversation = Conversation.of(found, _toolbox(_dicts(body.get("tools"))))
     model = body.get("model")
     return ModelRequest(
         model=model[:200] if isinstance(model, str) else "",

@@ -25,6 +25,8 @@ GO_ON: Final = (
 )
 REFUSED: Final = "[skerry] refused: "
 """How the prompt begins that says what of a turn was refused, and why."""
+UNDER_WAY: Final = " It had begun, also where nothing of it stands above:\n"
+"""What comes before a line for each tool call that the crash cut: ``- id: what``."""
 LOST: Final = (
     "[skerry] your conversation so far could not be loaded; you begin a new one. Your workspace and your memory are as"
     " you left them.\n\n"
@@ -112,6 +114,9 @@ class AcpRuntime:
     async def session_begun(self, program: AcpProgram, session: str, brief: Brief) -> None:
         """Called once for a new session, before its first prompt."""
 
+    async def session_loaded(self, program: AcpProgram, session: str, brief: Brief) -> None:
+        """Called for a session that a new program has loaded."""
+
     def notice(self, update: Any) -> str | None:
         """What the program says of itself in an update (warnings, failures); None when it is the agent's."""
         return None
@@ -129,8 +134,9 @@ class AcpRuntime:
         if turn.session is not None:
             told = await program.load_session(turn.session, self._workspace, self.mcp_servers(brief))
             if told is not None:
+                await self.session_loaded(program, turn.session, brief)
                 self._session = turn.session
-                return program, turn.session, GO_ON if turn.resume and _has_arrived(prompt, told) else prompt
+                return program, turn.session, _go_on(turn) if turn.resume and _has_arrived(prompt, told) else prompt
             log.warning("%s has no session %s; it begins a new one", brief.agent, turn.session)
             prompt = LOST + prompt
         session = await program.new_session(self._workspace, self.mcp_servers(brief))
@@ -166,9 +172,9 @@ class AcpRuntime:
                 await ear.drained()
                 outcome = _added(outcome, _outcome(session, response))
                 told = ear.take_told()
-                if response.stop_reason != "cancelled" or not told or self._cancelled:
+                if not told or self._cancelled:
                     break
-                # The program ends its turn over a refusal, to be told what to do instead: that is the same turn to us.
+                # Its words of a refusal say not why: it is told when its turn is over. That is the same turn to us.
                 prompting = asyncio.create_task(program.prompt(session, REFUSED + told))
         finally:
             # A turn that is left half-way makes the program unfit for the next one: it must be started again.
@@ -196,6 +202,11 @@ class AcpRuntime:
 def _plain(prompt: str) -> str:
     """The prompt, kept from being read as one of the program's own commands."""
     return f"Your prompt:\n{prompt}" if prompt.lstrip().startswith(("/", "$")) else prompt
+
+
+def _go_on(turn: TurnRequest) -> str:
+    calls = "\n".join(f"- {call_id}: {what}" for call_id, what in turn.under_way)
+    return f"{GO_ON}{UNDER_WAY}{calls}" if calls else GO_ON
 
 
 def _has_arrived(prompt: str, told: list[str]) -> bool:

@@ -35,6 +35,8 @@ SESSION_TIMEOUT: Final = 240.0
 """Seconds; without KVM and with a cold page cache, a first start takes most of a minute."""
 CLOSE_TIMEOUT: Final = 10.0
 STDERR_LINES: Final = 6
+_TERMINALS: Final = {"terminal_output": True, "terminal_output_delta": True}
+"""What makes the adapters report commands with their exit status, and without the fences of a document around it."""
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -71,7 +73,7 @@ class AcpProgram:
         self._connection = acp.connect_to_agent(cast(acp.Client, _Client(self)), process.stdin, process.stdout)
         asking = self._connection.initialize(
             protocol_version=acp.PROTOCOL_VERSION,
-            client_capabilities=ClientCapabilities(),
+            client_capabilities=ClientCapabilities(field_meta=_TERMINALS),
             client_info=Implementation(name="skerry", version=__version__),
         )
         answer = await self._ask("to initialise", asking, INITIALIZE_TIMEOUT)

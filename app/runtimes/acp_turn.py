@@ -100,7 +100,9 @@ class TurnEar:
                 await self._say(Said(_plan(entries), thought=True))
             case ToolCallStart() | ToolCallProgress():
                 self.last_notice = ""
-                await self._observer.tool(self._calls.update(update))
+                activity = self._calls.update(update)
+                if not _is_bare(update):
+                    await self._observer.tool(activity)
             case _:
                 pass  # modes, titles, commands, context sizes: nothing an observer is told
 
@@ -108,6 +110,12 @@ class TurnEar:
         self.last_notice = ""
         if said.text:
             await self._observer.said(said)
+
+
+def _is_bare(update: ToolCallStart | ToolCallProgress) -> bool:
+    """Whether a call is announced whose input is still being written, as Claude Code's adapter does."""
+    announced = isinstance(update, ToolCallStart) and update.status == "pending" and not update.raw_input
+    return announced and "claudeCode" in (update.field_meta or {})
 
 
 def _plan(entries: list[PlanEntry]) -> str:

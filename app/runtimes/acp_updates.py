@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -15,7 +16,6 @@ from acp.schema import (
     TerminalToolCallContent,
     TextContentBlock,
     ToolCall,
-    ToolCallStart,
     ToolCallUpdate,
 )
 
@@ -23,6 +23,9 @@ from app.domain.ports import ToolActivity
 
 OUTPUT_LIMIT = 1_048_576
 """Characters of one tool call's output that are kept; of the rest only the number is told."""
+
+_EXIT_CODE = re.compile(r"\AExit code -?\d{1,3}(?:\n|$)")
+_MCP_NAME = re.compile(r"mcp__(\w+?)__(\w+)")
 
 Content = ContentToolCallContent | FileEditToolCallContent | TerminalToolCallContent
 
@@ -42,6 +45,11 @@ class _Output:
         self.kept += min(len(piece), max(room, 0))
         self.dropped += max(len(piece) - max(room, 0), 0)
 
+    def drop_status(self) -> None:
+        """Leave out the first line that Claude Code writes above the output of a command that failed."""
+        if self.pieces:
+            self.pieces[0] = _EXIT_CODE.sub("", self.pieces[0])
+
     def text(self) -> str:
         if len(self.pieces) > 1:
             self.pieces[:] = ["".join(self.pieces)]
@@ -54,6 +62,8 @@ class _Call:
     """All that was reported of one tool call so far."""
 
     title: str = ""
+    name: str = ""
+    """The title as it came last."""
     kind: str = "other"
     status: str = "pending"
     command: str = ""
@@ -76,7 +86,6 @@ class ToolCalls:
     def update(self, update: ToolCall | ToolCallUpdate) -> ToolActivity:
         """Take in one report."""
         call = self._calls.setdefault(update.tool_call_id, _Call())
-        call.title = update.title or call.title
         call.kind = update.kind or call.kind
         call.status = update.status or call.status
         call.command = command_of(update.raw_input) or call.command
@@ -86,8 +95,11 @@ class ToolCalls:
         exit_status = _exit_status(meta, update.raw_output)
         call.exit_status = call.exit_status if exit_status is None else exit_status
         call.paths = tuple(dict.fromkeys((*call.paths, *paths_in(update))))
-        if isinstance(update, ToolCallStart):
-            call.title = _mcp_title(update.raw_input) or call.title
+        if update.title:
+            call.title = call.name = update.title
+        call.title = _mcp_title(call.name, update.raw_input) or call.title
+        if call.status == "failed" and "claudeCode" in meta:
+            call.streamed.drop_status()
         if call.status in ("completed", "failed"):
             del self._calls[update.tool_call_id]
         return ToolActivity(
@@ -128,14 +140,18 @@ def folder_of(raw_input: object) -> str:
     return folder if isinstance(folder, str) else ""
 
 
-def _mcp_title(raw_input: object) -> str:
-    """``server: tool {arguments}`` for a tool of an MCP server, else empty."""
-    if not isinstance(raw_input, Mapping):
+def _mcp_title(name: str, given: object) -> str:
+    """``server: tool {arguments}`` for a tool of an MCP server, else empty.
+
+    Codex's adapter has all three in the input; Claude Code's has the first two in the title, as its model knows them.
+    """
+    if not isinstance(given, Mapping):
         return ""
-    server, tool = raw_input.get("server"), raw_input.get("tool")
+    named = _MCP_NAME.fullmatch(name)
+    server, tool = named.groups() if named else (given.get("server"), given.get("tool"))
     if not isinstance(server, str) or not isinstance(tool, str):
         return ""
-    arguments = json.dumps(raw_input.get("arguments") or {}, ensure_ascii=False)
+    arguments = json.dumps(given if named else given.get("arguments") or {}, ensure_ascii=False)
     return f"{server}: {tool} {arguments if len(arguments) <= 200 else arguments[:199] + '…'}"
 
 

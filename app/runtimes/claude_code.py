@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Final
 
 from app.domain.ports import Brief, Sandbox
 from app.runtimes.acp import AcpRuntime
+from app.runtimes.acp_program import AcpProgram
 from app.runtimes.codex_config import PLACEHOLDER, REHEARSAL
 
 _ASKED_ABOUT: Final = ("Bash", "Edit", "Write", "NotebookEdit")
@@ -51,6 +52,14 @@ class ClaudeCodeRuntime(AcpRuntime):
             self._env |= {"ANTHROPIC_MODEL": model, "ANTHROPIC_SMALL_FAST_MODEL": model}
         files = {"CLAUDE.md": brief.agents_md, "settings.json": json.dumps(settings(), indent=1) + "\n"}
         await sandbox.write_files(self._config, {name: text.encode() for name, text in files.items()}, mode=0o600)
+
+    async def session_loaded(self, program: AcpProgram, session: str, brief: Brief) -> None:
+        """Its name is not loaded with it."""
+        await self.session_begun(program, session, brief)
+
+    async def session_begun(self, program: AcpProgram, session: str, brief: Brief) -> None:
+        """Name the session; without a name the adapter pays the model to think one up."""
+        await program.prompt(session, f"/rename {brief.agent}")
 
 
 def settings() -> dict[str, Any]:

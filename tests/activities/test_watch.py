@@ -18,6 +18,7 @@ from app.domain.prices import PriceTable
 from app.store.database import open_database
 from app.store.journal import Journal
 from app.store.memory import MemoryFile
+from app.store.memory_revisions import Ledger
 from app.testing import EventBuilder, ScriptedRuntime
 from app.workflows.references import AgentOrder
 from app.workflows.steps import agent_workflow_id
@@ -50,13 +51,12 @@ async def test_the_second_of_a_pair_is_not_asked_while_the_first_is_not_on_recor
 ) -> None:
     project, build = load_project(write_project(PAIR)), EventBuilder()
     journal, roster = Journal(paths.journal_db), Roster()
-    ledger = open_database(paths.journal_db)
+    database = open_database(paths.journal_db)
     for name in ("alice", "bob"):
         order = AgentOrder(fleet=build.fleet, run=build.run, agent=name, project_file=str(project.file))
         spec = project.fleet.agent(name)
-        memory = MemoryFile(
-            paths.state / name, ledger, fleet=build.fleet, agent=name, lock=paths.state / f"{name}.lock"
-        )
+        lock = paths.state / f"{name}.lock"
+        memory = MemoryFile(paths.state / name, Ledger(database), fleet=build.fleet, agent=name, lock=lock)
         runtime = ScriptedRuntime(play)
         roster[member_key(build.fleet, name)] = Member(order, project, spec, runtime, memory, RulesBook(project, spec))
         # Nobody works for this queue: what the workflows are told stays in their histories, and comes on no record.
@@ -67,7 +67,7 @@ async def test_the_second_of_a_pair_is_not_asked_while_the_first_is_not_on_recor
         await watch.look(datetime.now(UTC))
     told = [await concerns(temporal, build.fleet, name) for name in ("alice", "bob")]
     journal.close()
-    ledger.close()
+    database.close()
     assert told == [0, 1], "the sixth message was bob's; alice wrote the seventh"
 
 

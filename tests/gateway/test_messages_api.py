@@ -39,8 +39,9 @@ async def test_the_official_sdk_reads_the_stream(
         kinds = [event.type async for event in stream]
         final = await stream.get_final_message()
     assert kinds[0] == "message_start" and kinds[-1] == "message_stop"
-    words, call = final.content
-    assert words.type == "text" and words.text.endswith("I look around.")
+    thought, words, call = final.content
+    assert thought.type == "thinking" and thought.thinking and thought.signature
+    assert words.type == "text" and words.text == "I look around."
     assert call.type == "tool_use" and (call.name, call.id) == ("Bash", "call_look_1_1")
     assert call.input["command"] == "ls"
     assert final.stop_reason == "tool_use"

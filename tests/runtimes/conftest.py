@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -77,13 +78,27 @@ async def sandbox(tmp_path: Path) -> AsyncIterator[HostSandbox]:
 
 @pytest.fixture(scope="session")
 def codex_pack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The codex pack as a folder of this host: what is on the disk that the machines see, built when it is missing."""
-    named = os.environ.get("SKERRY_TEST_CODEX_PACK")
+    """The codex pack as a folder of this host."""
+    with unpacked("codex", tmp_path_factory) as folder:
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def claude_pack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The claude-code pack as a folder of this host."""
+    with unpacked("claude-code", tmp_path_factory) as folder:
+        yield folder
+
+
+@contextlib.contextmanager
+def unpacked(pack: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """What is on the disk that the machines see, which is built when it is missing. The variable names another one."""
+    named = os.environ.get(f"SKERRY_TEST_{pack.partition('-')[0].upper()}_PACK")
     if named:
         yield Path(named)
         return
     paths = Paths.from_environment()
-    disk = PackBuilder(paths.images, paths.packs).ensure("codex", print).disk
+    disk = PackBuilder(paths.images, paths.packs).ensure(pack, print).disk
     folder = tmp_path_factory.mktemp("pack")
     debugfs = shutil.which("debugfs", path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
     assert debugfs is not None, "e2fsprogs is missing"
