@@ -19,11 +19,11 @@ run_checks() {
     done
     if [[ $fast ]]; then
         set_up quiet dev basics
-        arguments=(-m "not vm and not codex and not slow and not gui" "${arguments[@]}")
+        arguments=(-m "not vm and not codex and not claude and not slow and not gui" "${arguments[@]}")
         # Half of their time these tests wait for a server: two processes fill it.
         if "$VENV/bin/python" -c 'import xdist' 2>/dev/null; then arguments=(-n 2 --dist loadfile "${arguments[@]}"); fi
     else
-        set_up quiet dev machines
+        set_up quiet dev tests
     fi
     cd -- "$ROOT" || return
     unset PYTHONDONTWRITEBYTECODE # compiling all again takes a third of the time

@@ -10,11 +10,13 @@ NEEDED_GIB=6
 
 say() { printf '%s\n' "$*" >&2; }
 
-# set_up LOUDNESS EXTRAS EXTENT: quiet (silent when all is there) or loud; run or dev; basics or machines.
+# set_up LOUDNESS EXTRAS EXTENT: quiet (silent when all is there) or loud; run or dev; basics, machines, or tests
+# (machines, and what only their tests need).
 set_up() {
     LOUD=$1 EXTRAS=$2
     local steps=(packages environment)
-    [[ $3 == machines ]] && steps+=(image pack check)
+    [[ $3 != basics ]] && steps+=(image pack check)
+    [[ $3 == tests && ${SKERRY_TEST_CLAUDE-1} != 0 ]] && steps+=(claude)
     if [[ $LOUD == quiet ]] && all_there "${steps[@]}"; then return; fi
     mkdir -p "$SETUP"
     exec 9>"$SETUP/lock"
@@ -39,6 +41,7 @@ title_of() {
         image) echo "[3/5] VM image base" ;;
         pack) echo "[4/5] tool pack codex" ;;
         check) echo "[5/5] check" ;;
+        claude) echo "[tests] tool pack claude-code" ;;
     esac
 }
 
@@ -98,7 +101,7 @@ remedy_of() {
         packages) echo "run this, then ./skerry again: $(install_command)" ;;
         environment) echo "look at the last lines above; if the network is fine, remove $VENV and run ./skerry again" ;;
         image) echo "look at the last lines above; needed are network access to a Debian mirror and $NEEDED_GIB GiB in $IMAGES" ;;
-        pack) echo "look at the last lines above; needed is access to the npm registry (npm ping), and space in $IMAGES" ;;
+        pack | claude) echo "look at the last lines above; needed is access to the npm registry (npm ping), and space in $IMAGES" ;;
         check) echo "the line above says what is missing; ./skerry setup repeats the set-up" ;;
     esac
 }
@@ -251,7 +254,7 @@ enough_space() {
 build() {
     local key
     key=$(build_key "$1")
-    "$VENV/bin/python" -m app image build "$2" --paths-to "$SETUP/$1.paths"
+    "$VENV/bin/python" -m app image build "${@:2}" --paths-to "$SETUP/$1.paths"
     { echo "$key"; cat "$SETUP/$1.paths"; } >"$SETUP/$1.stamp"
 }
 
@@ -261,6 +264,20 @@ do_image() { build image base; }
 has_pack() { has_built pack; }
 before_pack() { enough_space pack; }
 do_pack() { build pack codex; }
+
+# The tests run the real Claude Code, which comes under its publisher's terms. They are accepted here for the tests
+# alone: whoever uses it with Skerry is asked himself.
+has_claude() { has_built claude; }
+before_claude() {
+    enough_space claude
+    say "[tests] the tests fetch Claude Code, under the terms in vm_images/packs/claude-code/licence.toml;" \
+        "SKERRY_TEST_CLAUDE=0 ./skerry test leaves it and them out"
+}
+do_claude() {
+    local home=$SETUP/accepted-for-tests
+    SKERRY_HOME=$home SKERRY_IMAGES=$IMAGES build claude claude-code --accept-licence
+    rm -rf -- "$home"
+}
 
 # -- [5/5] check -------------------------------------------------------------------------------------------------------
 

@@ -40,6 +40,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: "temporal_address" in getattr(item, "fixturenames", ()))
     for item in items:
         bounded(item)
+        if os.environ.get("SKERRY_TEST_CLAUDE") == "0" and item.get_closest_marker("claude"):
+            item.add_marker(pytest.mark.skip(reason="SKERRY_TEST_CLAUDE=0"))
 
 
 @pytest.fixture(autouse=True)

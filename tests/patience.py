@@ -1,6 +1,7 @@
 """A test that waits forever fails like any other: it is named, and says where it and its tasks wait.
 
-pytest-timeout's thread ends the whole run and shows only that an event loop waits. It stays, for what blocks the loop.
+pytest-timeout shows only that an event loop waits, so that asynchronous tests are given up a little before it. Its
+signal does not get through while Qt waits: there a thread ends the whole run.
 """
 
 from __future__ import annotations
@@ -13,12 +14,15 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+_QT = ("qapp", "qtbot")
 _EARLIER = 15.0
 """Seconds before pytest-timeout would end the run."""
 
 
 def bounded(item: pytest.Item) -> None:
     """Give an asynchronous test up shortly before its time-out (the mark's, or the project's)."""
+    if any(name in getattr(item, "fixturenames", ()) for name in _QT):
+        item.add_marker(pytest.mark.timeout(_limit(item), method="thread"), append=False)
     if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
         seconds = _limit(item) - _EARLIER
         if seconds > 0:

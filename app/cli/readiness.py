@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from app.config import Paths, Project
 from app.control import engine_info
-from app.domain.errors import ConfigError, HostError
+from app.domain.errors import ConfigError, HostError, ImageError
 from app.engine.credentials import MissingCredential, missing_credentials
+from app.sandbox.licence import Acceptances
+from app.sandbox.packs import PackBuilder
 
 
 def check_ready(paths: Paths, project: Project, *, rehearsed: bool) -> None:
-    """Raise ConfigError for agents this version cannot run, HostError when a model provider's key is missing."""
+    """Look before anything starts.
+
+    Raises ConfigError for agents this version cannot run, ImageError for a tool pack whose licence was not accepted,
+    HostError when a model provider's key is missing.
+    """
     from app.runtimes.factory import UnsupportedAgent, make_runtime  # slow: brings the agents' protocol
 
     for agent in project.fleet.agents:
@@ -17,11 +23,25 @@ def check_ready(paths: Paths, project: Project, *, rehearsed: bool) -> None:
             make_runtime(agent.type)
         except UnsupportedAgent as error:
             raise ConfigError(f"{agent.id}: {error.message}", operation="run", hint=error.hint) from None
+    _check_packs(paths, project)
     if rehearsed:
         return
     missing = missing_credentials(project, engine_runs=engine_info(paths) is not None)
     if missing:
         raise _no_key(missing)
+
+
+def _check_packs(paths: Paths, project: Project) -> None:
+    packs = PackBuilder(paths.images, paths.packs, Acceptances(paths.licences_json))
+    for agent in project.fleet.agents:
+        for name in agent.packs:
+            licence = packs.licence(name) if packs.find(name) is None else None
+            if licence is not None:
+                raise ImageError(
+                    f"{agent.id} needs {licence.name}, of {licence.publisher}: its licence was not accepted yet",
+                    operation="run",
+                    hint=f"skerry image build {name}",
+                )
 
 
 def _no_key(missing: list[MissingCredential]) -> HostError:

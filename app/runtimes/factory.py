@@ -7,9 +7,13 @@ from typing import Final
 
 from app.domain.errors import RuntimeFailure
 from app.domain.ports import AgentRuntime
+from app.runtimes.claude_code import ClaudeCodeRuntime
 from app.runtimes.codex import CodexRuntime
 
-_RUNTIMES: Final[Mapping[str, Callable[[], AgentRuntime]]] = {"codex": CodexRuntime}
+_RUNTIMES: Final[Mapping[str, Callable[[], AgentRuntime]]] = {
+    "claude-code": ClaudeCodeRuntime,
+    "codex": CodexRuntime,
+}
 
 
 class UnsupportedAgent(RuntimeFailure):

@@ -151,9 +151,9 @@ def test_other_keys_that_are_not_there(
 
 
 def test_agents_that_cannot_be_run_yet(skerry: Skerry, write_project: WriteProject) -> None:
-    folder = write_project(PROJECT + "  - {id: reviewer, type: claude-code}\n")
+    folder = write_project(PROJECT + "  - {id: reviewer, type: acp, command: [my-agent]}\n")
     done = skerry("run", str(folder), "--headless", "--rehearse")
-    assert done.complained(2, "reviewer: agents of type claude-code cannot be run", "supported types: codex")
+    assert done.complained(2, "reviewer: agents of type acp cannot be run", "supported types: ")
 
 
 def test_options_that_need_the_terminal(skerry: Skerry, write_project: WriteProject) -> None:

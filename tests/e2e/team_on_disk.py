@@ -30,10 +30,11 @@ RUN_SECONDS = 600
 class TeamOnDisk:
     """A project's team with empty memories and workspaces, the blueprint's unless told otherwise."""
 
-    def __init__(self, folder: Path, paths: Paths, project: Path = ROOT) -> None:
+    def __init__(self, folder: Path, paths: Paths, project: Path = ROOT, *, agent_type: str = "codex") -> None:
         self.folder = folder
         self.paths = paths
-        shutil.copy(project / "agents.yaml", folder)
+        plan = (project / "agents.yaml").read_text("utf-8")
+        (folder / "agents.yaml").write_text(plan.replace("type: codex", f"type: {agent_type}"), "utf-8")
         for rules in (project / "agents").glob("*/rules.md"):
             target = folder / rules.relative_to(project)
             target.parent.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""The real Codex in a real machine asks before it acts: what is denied never runs, what is asked about waits."""
+"""The real Codex and Claude Code in real machines ask first: what is denied never runs, what is asked about waits."""
 
 from __future__ import annotations
 
@@ -14,16 +14,20 @@ from app.domain import events as ev
 from app.domain.interrupt import Interrupt
 from tests.e2e.team_on_disk import TeamOnDisk, cleared
 
-pytestmark = [pytest.mark.vm, pytest.mark.codex, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.vm, pytest.mark.slow, pytest.mark.timeout(600)]
+TYPES = [
+    pytest.param("codex", marks=pytest.mark.codex),
+    pytest.param("claude-code", marks=pytest.mark.claude),
+]
 
 PROJECT = Path(__file__).parent / "permissions"
 RUN = ("run", "--headless", "--rehearse", str(PROJECT / "scenario.yaml"))
 PUSH = "git push origin main; echo pushed >>log.txt"
 
 
-@pytest.fixture
-def alone(tmp_path: Path, paths: Paths) -> Iterator[TeamOnDisk]:
-    with cleared(TeamOnDisk(tmp_path, paths, PROJECT)) as team:
+@pytest.fixture(params=TYPES)
+def alone(tmp_path: Path, paths: Paths, request: pytest.FixtureRequest) -> Iterator[TeamOnDisk]:
+    with cleared(TeamOnDisk(tmp_path, paths, PROJECT, agent_type=request.param)) as team:
         yield team
 
 
