@@ -17,6 +17,7 @@ from app.activities.arrivals import turn_topic
 from app.activities.confirmations import ConfirmationSteps
 from app.activities.crew import Crew
 from app.activities.failures import MAX_TRIES, told_to_temporal
+from app.activities.forms import Forms
 from app.activities.heartbeat import beating
 from app.activities.limit_steps import LimitSteps
 from app.activities.machine_steps import MachineSteps, prepared
@@ -28,6 +29,7 @@ from app.activities.order_steps import OrderSteps, instructed
 from app.activities.own_workflow import OwnWorkflow
 from app.activities.permissions import Permissions
 from app.activities.playing import Playing, is_given_up
+from app.activities.turn_questions import TurnQuestions
 from app.activities.under_way import under_way
 from app.activities.warden import Warden
 from app.config.approvals import open_channel
@@ -201,10 +203,15 @@ class AgentSteps:
         attempt = activity.info().attempt + turn.again * TRIES_OF_A_STEP
         member.begin_turn(turn.turn)
         request = await self._begin(member, turn, attempt)
-        permissions = Permissions(self._mail, OwnWorkflow(activity.client()))
-        permit = partial(permissions.permit, member, turn.turn)
-        limit = int(member.spec.limits.output)
-        recorder = TurnRecorder(self._journal, turn, attempt=attempt, output_limit=limit, permit=permit)
+        questions = TurnQuestions(self._mail, OwnWorkflow(activity.client()))
+        recorder = TurnRecorder(
+            self._journal,
+            turn,
+            attempt=attempt,
+            output_limit=int(member.spec.limits.output),
+            permit=partial(Permissions(questions).permit, member, turn.turn),
+            fill=partial(Forms(questions).fill, member, turn.turn),
+        )
         began = time.monotonic()
         member.ending = False
         task = asyncio.create_task(member.runtime.run_turn(sandbox, request, recorder))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import TypeVar
 
 from app.domain import events as ev
 from app.domain.envelope import MessageState
+from app.domain.forms import FormAsked, Value
 from app.domain.ports import PermissionAsked, PermissionGiven, Said, ToolActivity
 from app.domain.text import printable
 from app.store.journal import Journal
@@ -20,18 +21,22 @@ FLUSH_CHARACTERS = 2000
 
 F = TypeVar("F", bound=ev.Fact)
 Permit = Callable[[PermissionAsked], Awaitable[PermissionGiven]]
+Fill = Callable[[FormAsked], Awaitable[Mapping[str, Value] | None]]
 
 
 class TurnRecorder:
     """Hears one turn (one try of it) and appends its facts; words are joined until something else happens."""
 
-    def __init__(self, journal: Journal, turn: TurnOrder, *, attempt: int, output_limit: int, permit: Permit) -> None:
+    def __init__(
+        self, journal: Journal, turn: TurnOrder, *, attempt: int, output_limit: int, permit: Permit, fill: Fill
+    ) -> None:
         self._journal = journal
         self._turn = turn
         self._prefix = f"{turn.order.run}/{turn.order.agent}/t{turn.turn}"
         self._attempt = attempt
         self._limit = output_limit
         self._permit = permit
+        self._fill = fill
         self._count = 0
         self._words: list[str] = []
         self._thought = False
@@ -95,6 +100,16 @@ class TurnRecorder:
             self._heard()
         self._note_work(asked.call_id, at_work=given.option is not None)
         return given
+
+    async def form(self, asked: FormAsked) -> Mapping[str, Value] | None:
+        """Ask the user."""
+        self._heard()
+        self.flush()
+        self._note_work(asked.call_id, at_work=False)
+        try:
+            return await self._fill(asked)
+        finally:
+            self._heard()
 
     def flush(self) -> None:
         """Put the words so far on record."""

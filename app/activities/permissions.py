@@ -13,29 +13,20 @@ import logging
 from datetime import UTC, datetime
 from typing import Any
 
-from temporalio.client import RPCTimeoutOrCancelledError, WorkflowUpdateFailedError
-from temporalio.service import RPCError
-
-from app.activities.arrivals import turn_topic
-from app.activities.mail_room import MailRoom
 from app.activities.member import Member
-from app.activities.own_workflow import OwnWorkflow
+from app.activities.turn_questions import TurnQuestions
 from app.config.approvals import allow_commands
 from app.domain import events as ev
 from app.domain.decisions import ChangeFiles, Decision, Judged, RunCommand, UseTool, Wish
 from app.domain.errors import ConfigError
-from app.domain.interrupt import Answer, Interrupt, InterruptKind, InterruptState, Risk
+from app.domain.interrupt import Answer, Interrupt, InterruptKind, Risk
 from app.domain.ports import PermissionAsked, PermissionGiven
 from app.domain.text import first_line, printable
-from app.workflows import steps
 
 ALLOW_ONCE = "Allow once"
 ALWAYS = "Always for this agent"
 DENY = "Deny"
 
-LOOK_SECONDS = 5.0
-"""How long an answer may go unheard that was put on record without rousing anybody."""
-RETRY_SECONDS = 1.0
 TITLE_WIDTH = 120
 WITHDRAWN = "the question was withdrawn: nobody waits for the answer any more"
 
@@ -45,10 +36,9 @@ log = logging.getLogger(__name__)
 class Permissions:
     """Answers the programs of agents. The rules are those of the moment, read again when their files have changed."""
 
-    def __init__(self, mail: MailRoom, workflow: OwnWorkflow) -> None:
-        self._mail = mail
-        self._journal = mail.journal
-        self._workflow = workflow
+    def __init__(self, questions: TurnQuestions) -> None:
+        self._questions = questions
+        self._journal = questions.journal
 
     async def permit(self, member: Member, turn: int, asked: PermissionAsked) -> PermissionGiven:
         """The answer to ``asked``; returns when there is one. What is not allowed for sure is refused."""
@@ -68,7 +58,7 @@ class Permissions:
         self, member: Member, turn: int, asked: PermissionAsked, judged: Judged, place: str
     ) -> PermissionGiven:
         interrupt = self._question(member, turn, asked, judged, place)
-        answer = await self._answer(member, turn, interrupt, title=f"run {_quoted(asked)}")
+        answer = await self._questions.answer(member, turn, interrupt, title=f"run {_quoted(asked)}")
         if answer is None:
             return PermissionGiven(None)
         decision = await self._by_user(member, asked, judged, answer)
@@ -94,27 +84,6 @@ class Permissions:
         except ConfigError:  # allowed now all the same; the user is asked again another time
             log.warning("%s is not kept as allowed for %s", commands, member.spec.id, exc_info=True)
 
-    async def _answer(self, member: Member, turn: int, interrupt: Interrupt, *, title: str) -> Answer | None:
-        """The user's answer, as long as it may take; None when the question was withdrawn or the turn is ending."""
-        order = member.order
-        topics = interrupt.id, turn_topic(order.fleet, order.agent)
-        raised = False
-        with self._mail.arrivals.watch(*topics) as watch:
-            while True:
-                settled = self._settled(member, interrupt.id)
-                if settled is not None:
-                    return settled.answer if settled.state is InterruptState.ANSWERED else None
-                if member.ending or member.turn != turn:
-                    return None
-                raised = raised or await self._raise(member, interrupt, title)
-                await watch.news(LOOK_SECONDS if raised else RETRY_SECONDS)
-
-    async def _raise(self, member: Member, interrupt: Interrupt, title: str) -> bool:
-        """Put the question to the user; False when that has to be tried again, Temporal being away."""
-        self._journal.put_body(steps.interrupt_body_id(interrupt.id), interrupt)
-        ref = steps.InterruptRef(id=interrupt.id, kind=interrupt.kind, title=title, permission=True)
-        return await self._raised(member, ref)
-
     async def _tell_of_mistakes(self, member: Member) -> None:
         """Report to the user, once, that a file of rules has mistakes and does not count."""
         problem = member.rules.problem
@@ -130,32 +99,7 @@ class Permissions:
             blocking=False,
             raised_at=datetime.now(UTC),
         )
-        self._journal.put_body(steps.interrupt_body_id(report.id), report)
-        ref = steps.InterruptRef(id=report.id, kind=report.kind, title=report.title, blocking=False)
-        await self._raised(member, ref)
-
-    async def _raised(self, member: Member, ref: steps.InterruptRef) -> bool:
-        order = steps.RaiseOrder(action_id=ref.id, interrupt=ref)
-        try:
-            await self._workflow.outcome(member, "raise_interrupt", order)
-        except WorkflowUpdateFailedError:
-            return False  # it is being stopped: the turn ends
-        except RPCTimeoutOrCancelledError:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                raise asyncio.CancelledError from None
-            return False
-        except RPCError as error:
-            log.info("%s is put to the user again: %s", ref.id, error.message)
-            return False
-        return True
-
-    def _settled(self, member: Member, interrupt_id: str) -> ev.InterruptSettled | None:
-        if not self._journal.has(f"{interrupt_id}/settled"):
-            return None
-        facts = self._journal.of_run(member.order.fleet, member.order.run, ("interrupt_settled",))
-        found = [fact for fact in facts if isinstance(fact, ev.InterruptSettled) and fact.interrupt_id == interrupt_id]
-        return found[-1] if found else None
+        await self._questions.tell(member, report)
 
     def _question(self, member: Member, turn: int, asked: PermissionAsked, judged: Judged, place: str) -> Interrupt:
         return Interrupt(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from app.domain.events import Event
+from app.domain.forms import FormAsked, Value
 from app.domain.machines import (
     CommandResult,
     MachineState,
@@ -276,6 +277,9 @@ class TurnObserver(Protocol):
 
     async def permission(self, asked: PermissionAsked) -> PermissionGiven:
         """What is answered; returns when that is decided, which may take a person days."""
+
+    async def form(self, asked: FormAsked) -> Mapping[str, Value] | None:
+        """What the user fills in, in its own time; None when it declines."""
 
 
 class AgentRuntime(Protocol):

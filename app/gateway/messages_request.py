@@ -104,7 +104,7 @@ def _toolbox(tools: list[dict[str, Any]]) -> Toolbox:
         name = str(tool.get("name", ""))
         if name in _SHELLS:
             shell = shell or _SHELLS[name]
-        elif name.startswith(f"mcp__{SERVER}__"):
+        else:
             named[name.removeprefix(f"mcp__{SERVER}__")] = (name, None)
     return Toolbox(shell, named)
 

@@ -113,13 +113,15 @@ class Condition(_Part):
 
 
 class ToolCall(_Part):
-    """A call of one of the agent's tools."""
+    """A call of one of the agent's tools: of ours, or one that its program brings (``AskUserQuestion``)."""
 
     tool: str
     arguments: Mapping[str, JsonValue] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _known(self) -> Self:
+        if self.tool[:1].isupper():  # ours are in small letters; whether the program has it, the conversation tells
+            return self
         try:
             parse_action(self.tool, self.arguments)
         except ActionRefused as error:

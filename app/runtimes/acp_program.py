@@ -12,8 +12,12 @@ from typing import Any, Final, TypeVar, cast
 import acp
 from acp.schema import (
     AllowedOutcome,
+    CancelElicitationResponse,
     ClientCapabilities,
     DeniedOutcome,
+    ElicitationCapabilities,
+    ElicitationFormCapabilities,
+    ElicitationMode,
     HttpMcpServer,
     Implementation,
     NewSessionResponse,
@@ -27,6 +31,7 @@ from acp.schema import (
 from app import __version__
 from app.domain.errors import RuntimeFailure, SandboxError
 from app.domain.ports import GuestProcess, PermissionAsked, Sandbox
+from app.runtimes.acp_forms import Response, form_of, response_to
 from app.runtimes.acp_turn import TurnEar
 from app.runtimes.acp_updates import command_of, folder_of, paths_in
 
@@ -35,8 +40,11 @@ SESSION_TIMEOUT: Final = 240.0
 """Seconds; without KVM and with a cold page cache, a first start takes most of a minute."""
 CLOSE_TIMEOUT: Final = 10.0
 STDERR_LINES: Final = 6
-_TERMINALS: Final = {"terminal_output": True, "terminal_output_delta": True}
-"""What makes the adapters report commands with their exit status, and without the fences of a document around it."""
+_CAPABILITIES: Final = ClientCapabilities(
+    elicitation=ElicitationCapabilities(form=ElicitationFormCapabilities()),
+    # The adapters then report commands with their exit status, and without the fences of a document around the output.
+    field_meta={"terminal_output": True, "terminal_output_delta": True},
+)
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -70,10 +78,12 @@ class AcpProgram:
     async def _open(self, command: str, cwd: str, env: Mapping[str, str]) -> None:
         process = await self.sandbox.open_process(command, cwd=cwd, env=env, on_stderr=self._stderr.feed)
         self._process = process
-        self._connection = acp.connect_to_agent(cast(acp.Client, _Client(self)), process.stdin, process.stdout)
+        self._connection = acp.connect_to_agent(
+            cast(acp.Client, _Client(self)), process.stdin, process.stdout, use_unstable_protocol=True
+        )
         asking = self._connection.initialize(
             protocol_version=acp.PROTOCOL_VERSION,
-            client_capabilities=ClientCapabilities(field_meta=_TERMINALS),
+            client_capabilities=_CAPABILITIES,
             client_info=Implementation(name="skerry", version=__version__),
         )
         answer = await self._ask("to initialise", asking, INITIALIZE_TIMEOUT)
@@ -218,6 +228,15 @@ class _Client:
         if chosen is None:
             return RequestPermissionResponse(outcome=DeniedOutcome(outcome="cancelled"))
         return RequestPermissionResponse(outcome=AllowedOutcome(outcome="selected", option_id=chosen))
+
+    async def create_elicitation(self, message: str, mode: ElicitationMode, **_: Any) -> Response:
+        ear, form = self._program.ear, form_of(message, mode)
+        if ear is None or form is None:
+            return CancelElicitationResponse(action="cancel")
+        return response_to(await ear.form(form))
+
+    async def complete_elicitation(self, elicitation_id: str, **_: Any) -> None:
+        """Only of forms in a browser, which we do not offer."""
 
     async def ext_method(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
         raise acp.RequestError.method_not_found(method)

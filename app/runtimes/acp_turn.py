@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -19,6 +19,7 @@ from acp.schema import (
     ToolCallStart,
 )
 
+from app.domain.forms import FormAsked, Value
 from app.domain.ports import PermissionAsked, PermissionGiven, Said, TurnObserver
 from app.runtimes.acp_updates import ToolCalls
 
@@ -53,6 +54,11 @@ class TurnEar:
         if given.told:
             self._told.append(given.told)
         return given
+
+    async def form(self, asked: FormAsked) -> Mapping[str, Value] | None:
+        """Have the user fill in a form, after the observer has heard what came before."""
+        await self._updates.join()
+        return await self._observer.form(asked)
 
     def take_told(self) -> str:
         """What the agent is to be told of what was refused since this was last asked."""

@@ -11,7 +11,7 @@ from app.runtimes.acp_program import AcpProgram
 from app.runtimes.codex_config import PLACEHOLDER, REHEARSAL
 
 _ASKED_ABOUT: Final = ("Bash", "Edit", "Write", "NotebookEdit")
-_SWITCHED_OFF: Final = ("WebFetch", "WebSearch", "Task", "AskUserQuestion", "EnterWorktree")
+_SWITCHED_OFF: Final = ("WebFetch", "WebSearch", "Task", "EnterWorktree")
 """Tools that need the internet, or do what Skerry does itself."""
 
 

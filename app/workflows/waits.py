@@ -10,6 +10,7 @@ from temporalio.exceptions import ActivityError, ApplicationError
 with workflow.unsafe.imports_passed_through():
     from app.domain.envelope import USER, MessageRef
     from app.domain.events import AgentStatus
+    from app.domain.interrupt import InterruptKind
     from app.workflows import steps
     from app.workflows.facts import Recorder
     from app.workflows.machine import MachineHold, Move
@@ -94,9 +95,14 @@ class Waits:
         asked = state.asked_for
         if asked is None and not state.waits:
             return None if state.status is AgentStatus.RUNNING else (AgentStatus.RUNNING, state.doing)
-        words = f"approval to {asked.title}" if asked is not None else awaited(next(iter(state.waits.values())))
+        words = _asked(asked) if asked is not None else awaited(next(iter(state.waits.values())))
         wanted = AgentStatus.WAITING, words
         return None if wanted == (state.status, state.reason) else wanted
+
+
+def _asked(asked: steps.InterruptRef) -> str:
+    """What a program waits for in the middle of its turn, in words."""
+    return f"{'approval to' if asked.kind is InterruptKind.APPROVAL else 'an answer to'} {asked.title}"
 
 
 def awaited(message: MessageRef) -> str:

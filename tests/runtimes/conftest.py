@@ -6,13 +6,14 @@ import contextlib
 import os
 import shutil
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from app.config import Paths
+from app.domain.forms import FormAsked, Value
 from app.domain.ports import PermissionAsked, PermissionGiven, Said, ToolActivity
 from app.sandbox.packs import PackBuilder
 from tests.runtimes.host import HostSandbox
@@ -26,6 +27,9 @@ class Heard:
     choose: str | None = "allow_once"
     """The kind of option that is chosen when the program asks."""
     told: str = ""
+    forms: list[FormAsked] = field(default_factory=list)
+    values: Mapping[str, Value] | None = None
+    """What is filled in, whatever the form."""
     """What the agent is told of a refusal."""
 
     async def said(self, said: Said) -> None:
@@ -41,6 +45,10 @@ class Heard:
         self.events.append(asked)
         option = next((option for option, _, kind in asked.options if kind == self.choose), None)
         return PermissionGiven(option, self.told)
+
+    async def form(self, asked: FormAsked) -> Mapping[str, Value] | None:
+        self.forms.append(asked)
+        return self.values
 
     @property
     def words(self) -> str:

@@ -58,6 +58,8 @@ class ScriptedAgent:
             return schema.PromptResponse(stop_reason="cancelled")
         if text.startswith("ask"):
             return await self._ask(session_id, ends="stop" in text)
+        if text == "fill":
+            return await self._fill(session_id)
         if text == "refuse":
             raise acp.RequestError.internal_error({"details": "not today"})
         for number in range(20):
@@ -83,6 +85,16 @@ class ScriptedAgent:
         await self._tell(session_id, acp.update_agent_message_text(f"answer: {chosen}"))
         return schema.PromptResponse(stop_reason="cancelled" if ends and chosen != "yes" else "end_turn")
 
+    async def _fill(self, session_id: str) -> schema.PromptResponse:
+        assert self._client is not None
+        colour = schema.ElicitationStringPropertySchema(type="string", title="Colour", enum=["red", "blue"])
+        wanted = schema.ElicitationSchema(properties={"colour": colour})
+        mode = schema.ElicitationFormSessionMode(session_id=session_id, requested_schema=wanted)
+        answer = await self._client.create_elicitation(message="Which colour?", mode=mode)
+        content = answer.content if isinstance(answer, schema.AcceptElicitationResponse) else None
+        await self._tell(session_id, acp.update_agent_message_text(f"{answer.action}: {content}"))
+        return schema.PromptResponse(stop_reason="end_turn")
+
     async def _tell(self, session_id: str, update: Any) -> None:
         assert self._client is not None
         await self._client.session_update(session_id=session_id, update=update)
@@ -91,4 +103,4 @@ class ScriptedAgent:
 if __name__ == "__main__":
     if "mute" in sys.argv:
         sys.exit("no room in here")
-    asyncio.run(acp.run_agent(ScriptedAgent()))  # type: ignore[arg-type]  # it serves what the tests ask for
+    asyncio.run(acp.run_agent(ScriptedAgent(), use_unstable_protocol=True))  # type: ignore[arg-type]  # it serves what the tests ask for

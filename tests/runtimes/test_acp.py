@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from app.domain.errors import JournalError, RuntimeFailure, SandboxError
+from app.domain.forms import Field, FormAsked, Value
 from app.domain.ports import Brief, PermissionAsked, PermissionGiven, Said, TurnRequest
 from app.runtimes.acp import GO_ON, LOST, RESUMED, AcpRuntime
 from tests.runtimes.conftest import Heard
@@ -185,6 +186,18 @@ async def test_a_lost_channel_is_the_sandboxs_failure(runtime: AcpRuntime, sandb
     sandbox.processes[-1].cut()
     with pytest.raises(SandboxError, match="channel to host was lost"):
         await turn
+
+
+@pytest.mark.parametrize(
+    ("values", "told"), [({"colour": "red"}, "accept: {'colour': 'red'}"), (None, "decline: None")]
+)
+async def test_a_form_is_filled_in(
+    runtime: AcpRuntime, sandbox: HostSandbox, heard: Heard, values: dict[str, Value] | None, told: str
+) -> None:
+    heard.values = values
+    await runtime.run_turn(sandbox, request("fill"), heard)
+    assert heard.forms == [FormAsked("Which colour?", (Field("colour", "choice", "Colour", "", ("red", "blue")),))]
+    assert heard.words == told
 
 
 class _Deaf(Heard):

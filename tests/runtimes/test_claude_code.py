@@ -171,6 +171,36 @@ def kinds_of(asked: PermissionAsked) -> set[str]:
     return {kind for _, _, kind in asked.options}
 
 
+async def test_its_own_questions_are_forms(
+    tmp_path: Path, sandbox: HostSandbox, claude_pack: Path, heard: Heard
+) -> None:
+    scenario = """
+title: Asked
+agents:
+  dev-agent:
+    steps:
+      - id: ask
+        calls:
+          - tool: AskUserQuestion
+            arguments:
+              questions:
+                - question: Which colour is it to be?
+                  header: Colour
+                  multiSelect: false
+                  options: [{label: Red, description: warm}, {label: Blue, description: cold}]
+      - {id: end, when: {output: {of: ask, matches: Red}}, say: Painted red.}
+"""
+    runtime = runtime_in(sandbox, claude_pack)
+    heard.values = {"question_0": "Red"}
+    async with open_door(tmp_path, scenario) as door:
+        await runtime.prepare(sandbox, brief(door))
+        await runtime.run_turn(sandbox, request("Begin"), heard)
+        await runtime.close()
+    (form,) = heard.forms
+    assert form.message == "Which colour is it to be?" and form.questions[0].options == ("Red", "Blue")
+    assert heard.words == "Painted red."
+
+
 async def test_what_is_refused_does_not_run_and_the_turn_goes_on(
     tmp_path: Path, sandbox: HostSandbox, claude_pack: Path, heard: Heard
 ) -> None:
