@@ -27,6 +27,8 @@ ALLOW_ONCE = "Allow once"
 ALWAYS = "Always for this agent"
 DENY = "Deny"
 
+OWN_TOOL = "skerry_tool"
+"""The kind of a call of one of Skerry's own tools; its title is ``name {arguments}``."""
 TITLE_WIDTH = 120
 WITHDRAWN = "the question was withdrawn: nobody waits for the answer any more"
 
@@ -58,7 +60,7 @@ class Permissions:
         self, member: Member, turn: int, asked: PermissionAsked, judged: Judged, place: str
     ) -> PermissionGiven:
         interrupt = self._question(member, turn, asked, judged, place)
-        answer = await self._questions.answer(member, turn, interrupt, title=f"run {_quoted(asked)}")
+        answer = await self._questions.answer(member, turn, interrupt, title=_to_do(asked))
         if answer is None:
             return PermissionGiven(None)
         decision = await self._by_user(member, asked, judged, answer)
@@ -106,7 +108,7 @@ class Permissions:
             id=self._question_id(member, turn, asked),
             agent=member.order.agent,
             kind=InterruptKind.APPROVAL,
-            title=f"{member.order.agent} wants to run {_quoted(asked)}",
+            title=f"{member.order.agent} wants to {_to_do(asked)}",
             body=printable(_body(asked, judged, place)),
             options=(ALLOW_ONCE, ALWAYS, DENY) if judged.always else (ALLOW_ONCE, DENY),
             default=DENY,
@@ -158,6 +160,8 @@ class Permissions:
 
 def wish_of(asked: PermissionAsked) -> Wish:
     """What a program asks for, in the words of the rules."""
+    if asked.kind == OWN_TOOL:
+        return UseTool(asked.title.partition(" ")[0], own=True)
     folder = {"folder": asked.folder} if asked.folder else {}
     if asked.command:
         return RunCommand(asked.command, **folder)
@@ -171,7 +175,8 @@ def wish_of(asked: PermissionAsked) -> Wish:
 def _given(asked: PermissionAsked, decision: Decision, place: str) -> PermissionGiven:
     if decision.verdict == "allow":
         return PermissionGiven(_option(asked, "allow_once"))
-    why = f"{_quoted(asked)} did not run: {decision.why} (rule {decision.rule!r} in {place})."
+    what = f"{_quoted(asked)} was not used" if isinstance(wish_of(asked), UseTool) else f"{_quoted(asked)} did not run"
+    why = f"{what}: {decision.why} (rule {decision.rule!r} in {place})."
     refusal = _option(asked, "reject_once") or _option(asked, "reject_always")
     return PermissionGiven(refusal, f"{why} Do not try to get around it; go on without.")
 
@@ -182,6 +187,10 @@ def _option(asked: PermissionAsked, kind: str) -> str | None:
 
 def _what(asked: PermissionAsked) -> str:
     return printable(asked.command or ", ".join(asked.paths) or asked.title)
+
+
+def _to_do(asked: PermissionAsked) -> str:
+    return f"{'use' if isinstance(wish_of(asked), UseTool) else 'run'} {_quoted(asked)}"
 
 
 def _quoted(asked: PermissionAsked) -> str:

@@ -16,12 +16,14 @@ from temporalio.client import Client, RPCTimeoutOrCancelledError, WorkflowUpdate
 from temporalio.service import RPCError
 
 from app.activities.failures import refused
+from app.activities.leave import Leave
 from app.activities.mail_room import MailRoom
 from app.activities.member import Member, Roster
 from app.activities.messages import Messages
 from app.activities.note_book import NoteBook
 from app.activities.own_workflow import OwnWorkflow
 from app.activities.refusals import Refusals
+from app.activities.turn_questions import TurnQuestions
 from app.activities.waiting import BLOCK_SECONDS, Waiting
 from app.domain import actions as act
 from app.domain import prompts
@@ -53,6 +55,7 @@ class ToolCalls:
         self._refusals = Refusals()
         self._workflow = OwnWorkflow(client)
         self._notes = NoteBook(mail.journal, self._workflow, index)
+        self._leave = Leave(TurnQuestions(mail, self._workflow), block_seconds)
         self._messages = Messages(mail, self._workflow, Waiting(mail, self._workflow, block_seconds))
 
     async def close(self) -> None:
@@ -65,7 +68,9 @@ class ToolCalls:
         if member is None:
             raise ActionRefused("this agent is not at work", operation=name)
         try:
-            return await self._do(member, act.parse_action(name, arguments))
+            action = act.parse_action(name, arguments)
+            await self._leave.take(member, action)
+            return await self._do(member, action)
         except WorkflowUpdateFailedError as error:
             refusal = ActionRefused(refused(error)[1], operation=name)
             self._note_refusal(member, name, refusal)

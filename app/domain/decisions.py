@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from app.domain.patterns import WORKSPACE, Fit, absolute, allows, catches, fits_path, holds
+from app.domain.patterns import WORKSPACE, Fit, absolute, allows, catches, fits_path, fits_text, holds
 from app.domain.rules import Rules, Verdict
 from app.domain.shell import UNKNOWN, Script, Simple, read_script, shown
 from app.domain.shell.wrappers import program
@@ -43,9 +43,14 @@ class ChangeFiles:
 
 @dataclass(frozen=True, slots=True)
 class UseTool:
-    """The agent wants to do something that is neither a command nor a change of files; ``title`` says what."""
+    """The agent wants to do something that is neither a command nor a change of files; ``title`` says what.
+
+    ``own``: a tool of Skerry, by its name. It is allowed where no rule names it, whatever ``approve`` says: all that it
+    can do is looked after by the host.
+    """
 
     title: str
+    own: bool = False
 
 
 Wish = RunCommand | ChangeFiles | UseTool
@@ -82,7 +87,7 @@ def decide(rules: Rules, wish: Wish, always: Sequence[str] = ()) -> Judged:
         case ChangeFiles():
             return _of(_decide_files(rules, wish))
         case UseTool():
-            return _of([_by_default(rules, wish.title)])
+            return _of([_decide_tool(rules, wish)])
 
 
 def remembered(words: Sequence[str]) -> str:
@@ -200,6 +205,19 @@ def _decide_files(rules: Rules, wish: ChangeFiles) -> list[Decision]:
         against = list(_of_path(rules, wish.folder, path, changes=True, whole=True))
         found += against or [_by_default(rules, path)]
     return found
+
+
+def _decide_tool(rules: Rules, wish: UseTool) -> Decision:
+    of_verdicts: tuple[tuple[Verdict, Sequence[str]], ...] = (("deny", rules.tools.deny), ("ask", rules.tools.ask))
+    for verdict, patterns in of_verdicts:
+        for pattern in patterns:
+            if fits_text(pattern, wish.title) is Fit.YES:
+                rule = f"tools.{verdict}: {pattern}"
+                why = "is denied by your rules" if verdict == "deny" else "is to be asked about"
+                return Decision(verdict, rule, f"{wish.title} {why}", wish.title, pattern)
+    if wish.own:
+        return Decision("allow", "tools of Skerry", "no rule names it", wish.title)
+    return _by_default(rules, wish.title)
 
 
 def _by_default(rules: Rules, what: str) -> Decision:

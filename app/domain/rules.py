@@ -30,6 +30,13 @@ class FileRules(_Part):
     read_only: tuple[Pattern, ...] = ()
 
 
+class ToolRules(_Part):
+    """Patterns of tools: the names of Skerry's own, and what an agent's program calls those of other MCP servers."""
+
+    ask: tuple[Pattern, ...] = ()
+    deny: tuple[Pattern, ...] = ()
+
+
 class MessageRules(_Part):
     """How many messages an agent may send, and how large."""
 
@@ -42,6 +49,7 @@ class Rules(_Part):
 
     commands: CommandRules = CommandRules()
     files: FileRules = FileRules()
+    tools: ToolRules = ToolRules()
     messages: MessageRules = MessageRules()
     approve: Literal["auto", "ask", "deny"] = "auto"
 

@@ -26,6 +26,22 @@ RULES = Rules.model_validate(
 STRICT = RULES.model_copy(update={"approve": "ask"})
 
 
+def test_tools_by_their_names() -> None:
+    said = Rules.model_validate({"tools": {"deny": ["request_*", "mcp__web__*"], "ask": ["finish", "request_debug"]}})
+    for title, own, verdict, rule in (
+        ("finish", True, "ask", "tools.ask: finish"),
+        ("request_debug", True, "deny", "tools.deny: request_*"),
+        ("send_message", True, "allow", "tools of Skerry"),
+        ("mcp__web__fetch", False, "deny", "tools.deny: mcp__web__*"),
+        ("Fetch a page", False, "allow", "approve: auto"),
+    ):
+        decision = decide(said, UseTool(title, own)).decision
+        assert (decision.verdict, decision.rule) == (verdict, rule), title
+    strict = said.model_copy(update={"approve": "deny"})
+    assert decide(strict, UseTool("send_message", own=True)).decision.verdict == "allow"
+    assert decide(strict, UseTool("Fetch a page")).decision.verdict == "deny"
+
+
 def verdict(command: str, rules: Rules = RULES, always: tuple[str, ...] = (), folder: str = "/workspace") -> str:
     decision = decide(rules, RunCommand(command, folder), always).decision
     return f"{decision.verdict} {decision.rule}"
