@@ -29,6 +29,7 @@ from app.activities.order_steps import OrderSteps, instructed
 from app.activities.own_workflow import OwnWorkflow
 from app.activities.permissions import Permissions
 from app.activities.playing import Playing, is_given_up
+from app.activities.standing_orders import rules_news
 from app.activities.turn_questions import TurnQuestions
 from app.activities.under_way import under_way
 from app.activities.warden import Warden
@@ -264,6 +265,10 @@ class AgentSteps:
             tried = activity.info().attempt
             self._journal.append(ev.TurnResumed(**_named(order, name), turn=turn.turn, attempt=tried, again=turn.again))
         else:
+            news, rules = rules_news(self._journal, member, turn)
+            if news:
+                prompt = f"{news}\n\n{prompt}"
+                await self._crew.brief(member)
             self._journal.append(
                 ev.TurnStarted(
                     **_named(order, f"t{turn.turn}/started"),
@@ -273,6 +278,7 @@ class AgentSteps:
                     messages=turn.messages,
                     answers=turn.answers,
                     instructions=turn.instructions,
+                    rules=rules,
                 )
             )
         return TurnRequest(

@@ -264,6 +264,11 @@ class Crew:
         member.sandbox = sandbox
         self._note_sandbox(order, "ready", sandbox.note, time.monotonic() - began)
 
+    async def brief(self, member: Member) -> None:
+        """Write what the agent's program reads when it starts, as it is now."""
+        assert member.sandbox is not None
+        await member.runtime.prepare(member.sandbox, self._brief(member))
+
     async def _furnish(self, member: Member, sandbox: Sandbox) -> None:
         """A machine without a past: it gets the workspace; a conversation went with the one before it."""
         await self.workspaces.seed(sandbox, member.project, member.spec)

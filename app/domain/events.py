@@ -157,6 +157,8 @@ class TurnStarted(Fact):
     """Ids of the answered interrupts in the prompt (before 0.3.0 not on record)."""
     instructions: tuple[str, ...] = ()
     """Ids of the new instructions in the prompt."""
+    rules: str = ""
+    """Which prose of its rules the agent has been given by now: a digest (before 0.4.0 not on record)."""
 
 
 class TurnResumed(Fact):

@@ -59,6 +59,11 @@ STARTED_AGAIN = (
 )
 
 
+def rules_changed(rules: str) -> str:
+    """New rules for an agent in the middle of its conversation."""
+    return f"Your rules have changed. They are now, in place of those you were given:\n\n{rules.strip()}"
+
+
 ALL_READ = "You have read what came in already. Go on with your task, or end your turn."
 
 
