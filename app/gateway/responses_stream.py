@@ -92,6 +92,8 @@ def _call(action: Action, toolbox: Toolbox) -> Json:
 
 
 def _command(shell: ShellTool, command: str) -> Json:
+    if shell.shape == "run_command":
+        return {"command": command}
     if shell.shape == "exec_command":
         return {"cmd": command, "yield_time_ms": YIELD_MS}
     listed = ["bash", "-lc", command] if shell.shape == "command_list" else command

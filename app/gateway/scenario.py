@@ -24,6 +24,7 @@ from app.config.complaints import Complaint, ProjectInvalid
 from app.config.marks import Marked, parse, show_path
 from app.domain.actions import parse_action
 from app.domain.errors import ActionRefused, ConfigError
+from app.domain.loop_actions import parse_loop_action
 
 TEMPLATE = re.compile(r"<<([a-z][a-z0-9_]*)>>")
 """``<<name>>`` in a text: a text of the scenario, a captured value, or one of BUILT_IN."""
@@ -121,7 +122,8 @@ class ToolCall(_Part):
     @model_validator(mode="after")
     def _known(self) -> Self:
         try:
-            parse_action(self.tool, self.arguments)
+            if parse_loop_action(self.tool, self.arguments) is None:
+                parse_action(self.tool, self.arguments)
         except ActionRefused as error:
             raise ValueError(str(error)) from None
         return self

@@ -7,9 +7,15 @@ from typing import Final
 
 from app.domain.errors import RuntimeFailure
 from app.domain.ports import AgentRuntime
+from app.runtimes.anthropic_loop import AnthropicLoop
 from app.runtimes.codex import CodexRuntime
+from app.runtimes.openai_loop import OpenAILoop
 
-_RUNTIMES: Final[Mapping[str, Callable[[], AgentRuntime]]] = {"codex": CodexRuntime}
+_RUNTIMES: Final[Mapping[str, Callable[[], AgentRuntime]]] = {
+    "codex": CodexRuntime,
+    "openai": OpenAILoop,
+    "anthropic": AnthropicLoop,
+}
 
 
 class UnsupportedAgent(RuntimeFailure):
