@@ -1,4 +1,4 @@
-"""How the scripted model knows Skerry's own loops: their tools go by their bare names, their results say how they ended.
+"""How the scripted model knows Skerry's own loops: their tools go by bare names, their results say how they ended.
 
 The same for all three APIs.
 """

@@ -59,12 +59,13 @@ def read_request(body: Mapping[str, Any]) -> ModelRequest:
     return ModelRequest(
         model=model[:200] if isinstance(model, str) else "",
         stream=body.get("stream") is True,
-        purpose=_purpose(body, conversation),
+        purpose=purpose_of(body, conversation),
         conversation=conversation,
     )
 
 
-def _purpose(body: Mapping[str, Any], conversation: Conversation) -> Purpose:
+def purpose_of(body: Mapping[str, Any], conversation: Conversation) -> Purpose:
+    """What a request is for: another step of a turn, or one of the things that programs ask beside."""
     place = conversation.last_prompt()
     prompt = conversation.items[place] if place >= 0 else None
     if not isinstance(prompt, Prompt) or body.get("generate") is False:

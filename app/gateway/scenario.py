@@ -129,6 +129,20 @@ class ToolCall(_Part):
         return self
 
 
+class Usage(_Part):
+    """The counts of tokens that the model tells of an answer; ``cached`` is part of ``input``."""
+
+    input: int = Field(ge=0)
+    output: int = Field(default=0, ge=0)
+    cached: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _part_of_it(self) -> Self:
+        if self.cached > self.input:
+            raise ValueError("'cached' is part of 'input'")
+        return self
+
+
 class Step(_Part):
     """One answer of the model: words, a command, tool calls. One with words alone ends the turn."""
 
@@ -149,6 +163,7 @@ class Step(_Part):
     interrupted: Literal["skip", "repeat"] | None = None
     """What becomes of a cut call; by default tool calls are repeated (they are idempotent), commands are not."""
     think_seconds: float | None = Field(default=None, ge=0, le=60)
+    usage: Usage | None = None
 
     @model_validator(mode="after")
     def _something(self) -> Self:
@@ -165,13 +180,18 @@ class Step(_Part):
 
 
 class Trouble(_Part):
-    """The model does not answer: ``times`` requests whose answer would be the step ``at`` get an error instead."""
+    """The model misbehaves: ``times`` requests whose answer would be the step ``at`` get this instead."""
 
     at: StepId
+    does: Literal["error", "half", "malformed", "unknown_tool", "refusal", "length", "overflow"] = "error"
+    """Answer with ``status``; break off in the middle; give arguments that are no JSON; call what is not there; refuse;
+    be cut at the limit of its length; say that the conversation is too long."""
     status: Literal[429, 500, 502, 503, 529] = 503
     times: int = Field(default=1, ge=1, le=10_000)
     resets_in: float | None = Field(default=None, ge=0, le=86_400)
     """Seconds; of a 429: then the limit of use is over."""
+    retry_after: float | None = Field(default=None, ge=0, le=60)
+    """Seconds; of a 429: no limit of use, but one of the rate, which the programs wait for themselves."""
 
 
 class Script(_Part):

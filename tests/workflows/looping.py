@@ -1,4 +1,4 @@
-"""A team of API loops: the real SDKs through the real gateway, on machines made of dictionaries and a scripted model."""
+"""A team of API loops: the real SDKs and gateway, a scripted model, and machines made of dictionaries."""
 
 from __future__ import annotations
 
