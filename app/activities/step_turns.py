@@ -31,7 +31,7 @@ from app.domain import loops
 from app.domain.errors import RuntimeFailure, SandboxError
 from app.domain.loop_actions import loop_tools
 from app.domain.ports import LoopRuntime, TurnOutcome
-from app.store.transcripts import Thread, conversation
+from app.store.transcripts import Thread, call_ids, conversation
 from app.workflows import step_orders as so
 from app.workflows import steps
 from app.workflows.holds import Hold
@@ -80,6 +80,8 @@ class StepTurns:
                 member = await self._crew.member(turn.order)
                 if member.turn != turn.turn:
                     self._begin_here(member, turn)
+                if activity.info().attempt > 1:
+                    self._log.resumed(turn, _attempt(turn, order.step))
                 name = f"t{turn.turn}/action/{order.step}/{order.call.id}"
                 return await member.underway.join(name, partial(self._act, member, order))
             except SandboxError as error:
@@ -123,7 +125,10 @@ class StepTurns:
         turn, runtime = order.turn, _runtime(member)
         thread = await self._begin(member, order)
         stands = self._transcripts.standing(thread, turn.turn)
-        if stands.step <= order.step and not stands.open and not stands.over:
+        if stands.bad >= loops.MAX_BAD:
+            words = f"its model made {stands.bad} replies in a row whose calls were all wrong"
+            raise loops.ModelRefused(words, operation="take a turn", hint="look at its console; try another model")
+        if not stands.open and not stands.over:
             recorder = self._recorder(member, turn, stands.step)
             ask = self._ask(thread, turn, stands.step + 1)
             try:
@@ -142,9 +147,6 @@ class StepTurns:
         self, member: Member, turn: steps.TurnOrder, thread: Thread, stands: loops.Standing
     ) -> so.ModelStep:
         """The workflow's next move, out of where the turn stands."""
-        if stands.bad >= loops.MAX_BAD:
-            words = f"its model made {stands.bad} replies in a row whose calls were all wrong"
-            raise loops.ModelRefused(words, operation="take a turn", hint="look at its console; try another model")
         if not stands.over:
             calls = tuple(so.CallRef(id=call.id, name=call.name[:64]) for call in stands.open)
             state = "calls" if calls else "go_on"
@@ -168,8 +170,7 @@ class StepTurns:
         thread = _thread(turn, session)
         tried = activity.info().attempt
         if order.step == 0 or tried > 1:
-            attempt = tried + order.step * TRIES_OF_A_STEP + turn.again * TRIES_OF_A_TURN
-            request = await self._log.begin(member, turn, attempt)
+            request = await self._log.begin(member, turn, _attempt(turn, order.step))
             self._transcripts.tell(thread, turn.turn, request.prompt)
         return thread
 
@@ -178,22 +179,22 @@ class StepTurns:
         member.ending = False
 
     def _ask(self, thread: Thread, turn: steps.TurnOrder, number: int) -> loops.ModelAsk:
+        entries = self._transcripts.entries(thread)
         return loops.ModelAsk(
             thread=thread.session,
-            items=conversation(self._transcripts.entries(thread)),
+            items=conversation(entries),
             tools=loop_tools(),
-            taken=self._transcripts.call_ids(thread),
+            taken=call_ids(entries),
             mark=f"t{turn.turn}s{number}",
         )
 
     def _recorder(self, member: Member, turn: steps.TurnOrder, step: int) -> TurnRecorder:
         """Facts of one try of a step; the messages of the prompt are read when the first reply begins."""
-        attempt = activity.info().attempt + step * TRIES_OF_A_STEP + turn.again * TRIES_OF_A_TURN
         permissions = Permissions(self._mail, OwnWorkflow(activity.client()))
         permit = partial(permissions.permit, member, turn.turn)
         heard = turn if step == 0 else turn.model_copy(update={"messages": ()})
         limit = int(member.spec.limits.output)
-        return TurnRecorder(self._journal, heard, attempt=attempt, output_limit=limit, permit=permit)
+        return TurnRecorder(self._journal, heard, attempt=_attempt(turn, step), output_limit=limit, permit=permit)
 
     # -- a conversation that is too long -----------------------------------------------------------------------------
     async def _condense(self, member: Member, order: so.StepOrder) -> so.ModelStep:
@@ -263,6 +264,11 @@ def _runtime(member: Member) -> LoopRuntime:
     if not isinstance(member.runtime, LoopRuntime):
         raise RuntimeFailure(f"agents of type {member.spec.type} are not driven step by step", operation="take a turn")
     return member.runtime
+
+
+def _attempt(turn: steps.TurnOrder, step: int) -> int:
+    """A number of this try that no other of the turn's has."""
+    return activity.info().attempt + step * TRIES_OF_A_STEP + turn.again * TRIES_OF_A_TURN
 
 
 def _thread(turn: steps.TurnOrder, session: str) -> Thread:

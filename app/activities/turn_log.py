@@ -36,9 +36,7 @@ class TurnLog:
             known = self._journal.last("turn_started", fleet=order.fleet, run=order.run, agent=order.agent)
             # Word for word: the program is looked at for whether this prompt has arrived.
             prompt = known.prompt if isinstance(known, ev.TurnStarted) and known.turn == turn.turn else prompt
-            name = f"t{turn.turn}/resumed/{attempt}"
-            tried = activity.info().attempt
-            self._journal.append(ev.TurnResumed(**named(order, name), turn=turn.turn, attempt=tried, again=turn.again))
+            self.resumed(turn, attempt)
         else:
             self._journal.append(
                 ev.TurnStarted(
@@ -52,6 +50,12 @@ class TurnLog:
                 )
             )
         return TurnRequest(turn=turn.turn, prompt=prompt, session=self.session(order), resume=begun)
+
+    def resumed(self, turn: steps.TurnOrder, attempt: int) -> None:
+        """Put on record that a turn goes on that was cut; ``attempt`` is another for each time."""
+        name, tried = f"t{turn.turn}/resumed/{attempt}", activity.info().attempt
+        fact = ev.TurnResumed(**named(turn.order, name), turn=turn.turn, attempt=tried, again=turn.again)
+        self._journal.append(fact)
 
     async def _prompt(self, member: Member, turn: steps.TurnOrder) -> str:
         parts: list[str] = []

@@ -144,11 +144,13 @@ def standing(replies: Sequence[LoopReply], outcomes: Mapping[tuple[int, str], Lo
         return Standing()
     last, step = replies[-1], len(replies)
     cut = _in_a_row([reply.stop == "length" for reply in replies])
-    bad = _in_a_row([_all_bad(number, reply, outcomes) for number, reply in enumerate(replies, start=1)])
+    open_calls = tuple(call for call in last.calls if (step, call.id) not in outcomes)
+    answered = replies[:-1] if open_calls else replies
+    bad = _in_a_row([_all_bad(number, reply, outcomes) for number, reply in enumerate(answered, start=1)])
     goes_on = bool(last.calls) or last.stop == "paused" or (last.stop == "length" and cut < MAX_CUTS)
     return Standing(
         step=step,
-        open=tuple(call for call in last.calls if (step, call.id) not in outcomes),
+        open=open_calls,
         over=not goes_on,
         reply=last,
         cut=cut,

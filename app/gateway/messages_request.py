@@ -29,7 +29,7 @@ _NOT_PROMPTS = (
     "Caveat: The messages below",
 )
 _COMPACTION = re.compile(
-    r"^\s*(CRITICAL: .*\s+)?Your task is to create a detailed summary of th(e|is) conversation", re.I
+    r"^\s*((CRITICAL: .*\s+)?Your task is to create a detailed summary of|Summari[sz]e) th(e|is) conversation", re.I
 )
 _EXIT = re.compile(r"^(?:Error: )?Exit code (-?\d+)\n?")
 _CUT = re.compile(

@@ -118,11 +118,6 @@ class Transcripts:
         }
         return standing(replies, outcomes)
 
-    def call_ids(self, thread: Thread) -> frozenset[str]:
-        """The ids of all calls so far: in a conversation each must be another."""
-        replies = [row for row in self.entries(thread) if row.kind == "reply"]
-        return frozenset(call.id for row in replies for call in LoopReply.model_validate_json(row.json).calls)
-
     def close(self) -> None:
         """Close the file."""
         with self._lock:
@@ -141,6 +136,12 @@ class Transcripts:
                 raise JournalError(
                     f"the transcript was not kept: {error}", operation="keep transcript", hint="check the disk"
                 ) from error
+
+
+def call_ids(entries: Sequence[Entry]) -> frozenset[str]:
+    """The ids of all calls so far: in a conversation each must be another."""
+    replies = [LoopReply.model_validate_json(row.json) for row in entries if row.kind == "reply"]
+    return frozenset(call.id for reply in replies for call in reply.calls)
 
 
 def conversation(entries: Sequence[Entry]) -> list[LoopItem]:
