@@ -30,7 +30,7 @@ from app.control import Control, read_board
 from app.domain.board import Board
 from app.domain.errors import NotFound
 from app.domain.events import Event
-from app.domain.ports import ActionResult, TurnObserver, TurnOutcome, TurnRequest
+from app.domain.ports import ActionResult, AgentRuntime, TurnObserver, TurnOutcome, TurnRequest
 from app.domain.prices import PriceTable
 from app.engine.instance import EngineInfo, InstanceLock, write_ready
 from app.engine.worker import WORKFLOWS, make_worker, workflow_runner
@@ -83,6 +83,8 @@ class Team:
     block_seconds: float = 45.0
     """How long one tool call may wait."""
     prices: PriceTable = field(default_factory=PriceTable)
+    runtimes: Callable[[str], AgentRuntime] | None = None
+    """The real ones, for agents that are no scripts."""
     rehearsal: str | None = None
     """A scenario whose scripted model stands behind the doors, for scripts that ask it."""
 
@@ -113,7 +115,7 @@ class Team:
             journal=self.journal,
             memory=memory,
             paths=self.paths,
-            make_runtime=lambda kind: ScriptedRuntime(self._play),
+            make_runtime=self.runtimes or (lambda kind: ScriptedRuntime(self._play)),
         )
         self.stack.push_async_callback(self.crew.close)
         await self.stack.enter_async_context(make_worker(self.client, AgentSteps(self.crew, self.mail, self.warden)))

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,30 +16,23 @@ from app.activities.arrivals import turn_topic
 from app.activities.confirmations import ConfirmationSteps
 from app.activities.crew import Crew
 from app.activities.failures import MAX_TRIES, told_to_temporal
-from app.activities.forms import Forms
 from app.activities.heartbeat import beating
 from app.activities.limit_steps import LimitSteps
 from app.activities.machine_steps import MachineSteps, prepared
 from app.activities.mail_room import MailRoom
 from app.activities.member import Member
-from app.activities.note_book import memory_digest
-from app.activities.observer import TurnRecorder
-from app.activities.order_steps import OrderSteps, instructed
-from app.activities.own_workflow import OwnWorkflow
-from app.activities.permissions import Permissions
+from app.activities.order_steps import OrderSteps
 from app.activities.playing import Playing, is_given_up
-from app.activities.standing_orders import rules_news
-from app.activities.turn_questions import TurnQuestions
-from app.activities.under_way import under_way
+from app.activities.recording import recorder_of
+from app.activities.step_turns import StepTurns
+from app.activities.turn_log import TurnLog, named
 from app.activities.warden import Warden
 from app.config.approvals import open_channel
 from app.domain import events as ev
-from app.domain import prompts
 from app.domain.envelope import USER, Envelope, MessageState
 from app.domain.errors import ConfigError, RuntimeFailure, SandboxError
-from app.domain.instructions import told
 from app.domain.interrupt import Interrupt
-from app.domain.ports import Sandbox, TurnOutcome, TurnRequest
+from app.domain.ports import Sandbox, TurnOutcome
 from app.workflows import steps
 from app.workflows.holds import Hold
 
@@ -58,6 +50,7 @@ class AgentSteps:
         self._mail = mail
         self._warden = warden
         self._journal = mail.journal
+        self._log = TurnLog(mail, crew.brief)
 
     def all(self) -> Sequence[Callable[..., Any]]:
         """The activities, for a worker."""
@@ -75,6 +68,7 @@ class AgentSteps:
             *ConfirmationSteps(self._journal).all(),
             *LimitSteps(self._crew, self._warden).all(),
             *OrderSteps(self._journal).all(),
+            *StepTurns(self._crew, self._mail, self._warden).all(),
         )
 
     @activity.defn(name=steps.RECORD)
@@ -138,8 +132,8 @@ class AgentSteps:
                 hold = None if member is None else self._warden.held(member, turn)
                 if hold is None:
                     raise
-                if self._has_finished(turn):  # it wanted to say goodbye: nobody is asked whether it may
-                    self._end(turn, TurnOutcome(session="", stop_reason="end_turn"), 0.0)
+                if self._log.has_finished(turn):  # it wanted to say goodbye: nobody is asked whether it may
+                    self._log.end(turn, TurnOutcome(session="", stop_reason="end_turn"), 0.0)
                     return steps.TurnResult(stop_reason="end_turn", session="")
                 return _held(hold)
         return steps.TurnResult(stop_reason=outcome.stop_reason, session=outcome.session)
@@ -158,7 +152,7 @@ class AgentSteps:
                 raise
             self._journal.append(
                 ev.WorkspaceMirrored(
-                    **_named(mirror.order, f"t{mirror.turn}/mirrored"),
+                    **named(mirror.order, f"t{mirror.turn}/mirrored"),
                     turn=mirror.turn,
                     files=report.files,
                     bytes=report.bytes,
@@ -197,22 +191,14 @@ class AgentSteps:
         recorder.flush()
         self._end_waits(member)
         await member.told()  # what it has read, before its next turn is made of what it has not
-        self._end(turn, outcome, time.monotonic() - playing.began)
+        self._log.end(turn, outcome, time.monotonic() - playing.began)
         return outcome
 
     async def _play(self, member: Member, sandbox: Sandbox, turn: steps.TurnOrder) -> Playing:
         attempt = activity.info().attempt + turn.again * TRIES_OF_A_STEP
         member.begin_turn(turn.turn)
-        request = await self._begin(member, turn, attempt)
-        questions = TurnQuestions(self._mail, OwnWorkflow(activity.client()))
-        recorder = TurnRecorder(
-            self._journal,
-            turn,
-            attempt=attempt,
-            output_limit=int(member.spec.limits.output),
-            permit=partial(Permissions(questions).permit, member, turn.turn),
-            fill=partial(Forms(questions).fill, member, turn.turn),
-        )
+        request = await self._log.begin(member, turn, attempt)
+        recorder = recorder_of(self._mail, member, turn, attempt)
         began = time.monotonic()
         member.ending = False
         task = asyncio.create_task(member.runtime.run_turn(sandbox, request, recorder))
@@ -236,7 +222,7 @@ class AgentSteps:
             await playing.end(partial(self._cancel, member), CANCEL_GRACE_SECONDS)
             playing.recorder.flush()
             cancelled = TurnOutcome(session=playing.request.session or "", stop_reason="cancelled")
-            self._end(turn, cancelled, time.monotonic() - playing.began)
+            self._log.end(turn, cancelled, time.monotonic() - playing.began)
             raise
         finally:
             cutting.cancel()
@@ -251,98 +237,10 @@ class AgentSteps:
         self._mail.arrivals.rouse(turn_topic(order.fleet, order.agent))
         self._mail.postbox.end_waits(order.fleet, order.run, order.agent)
 
-    async def _begin(self, member: Member, turn: steps.TurnOrder, attempt: int) -> TurnRequest:
-        """What the program is asked, and whether an earlier try had begun; puts the begin on record."""
-        order = turn.order
-        begun = self._journal.has(f"{order.run}/{order.agent}/t{turn.turn}/started")
-        prompt = await self._prompt(member, turn)
-        member.look_back = begun
-        if begun:
-            known = self._journal.last("turn_started", fleet=order.fleet, run=order.run, agent=order.agent)
-            # Word for word: the program is looked at for whether this prompt has arrived.
-            prompt = known.prompt if isinstance(known, ev.TurnStarted) and known.turn == turn.turn else prompt
-            name = f"t{turn.turn}/resumed/{attempt}"
-            tried = activity.info().attempt
-            self._journal.append(ev.TurnResumed(**_named(order, name), turn=turn.turn, attempt=tried, again=turn.again))
-        else:
-            news, rules = rules_news(self._journal, member, turn)
-            if news:
-                prompt = f"{news}\n\n{prompt}"
-                await self._crew.brief(member)
-            self._journal.append(
-                ev.TurnStarted(
-                    **_named(order, f"t{turn.turn}/started"),
-                    turn=turn.turn,
-                    cause=turn.cause,
-                    prompt=prompt,
-                    messages=turn.messages,
-                    answers=turn.answers,
-                    instructions=turn.instructions,
-                    rules=rules,
-                )
-            )
-        return TurnRequest(
-            turn=turn.turn,
-            prompt=prompt,
-            session=self._session(order),
-            resume=begun,
-            under_way=under_way(self._journal, turn) if begun else (),
-        )
-
-    async def _prompt(self, member: Member, turn: steps.TurnOrder) -> str:
-        parts: list[str] = []
-        if turn.cause == "start":
-            spec = instructed(self._journal, turn.order, member.spec)
-            parts.append(prompts.first_prompt(spec, await memory_digest(member)))
-        elif turn.cause == "instructions" and (turn.restarted or not turn.instructions):
-            parts.append(prompts.STARTED_AGAIN)
-        if turn.cause != "start":  # there they stand among the others
-            parts += [told(self._journal.body(item, ev.InstructionsChanged)) for item in turn.instructions]
-        parts += [prompts.bounced(item.message_id, item.recipient, item.reason) for item in turn.bounced]
-        if turn.reminder:
-            parts.append(prompts.reminder(turn.reminder))
-        parts += [prompts.answer_block(self._journal.body(item, Interrupt)) for item in turn.answers]
-        # A conversation that begins anew knows nothing of what was read or answered.
-        found = self._mail.envelopes if turn.cause == "start" else self._mail.for_prompt
-        parts += await self._mail.texts(member.sandbox, found(turn.messages))
-        return "\n\n".join(parts) or prompts.ALL_READ
-
-    def _has_finished(self, turn: steps.TurnOrder) -> bool:
-        """Whether the agent has said in this turn that its task is complete."""
-        where = {"fleet": turn.order.fleet, "run": turn.order.run, "agent": turn.order.agent}
-        finished, begun = self._journal.last("agent_finished", **where), self._journal.last("turn_started", **where)
-        return finished is not None and begun is not None and finished.at >= begun.at
-
-    def _session(self, order: steps.AgentOrder) -> str | None:
-        fact = self._journal.last("session_opened", fleet=order.fleet, run=order.run, agent=order.agent)
-        return fact.session or None if isinstance(fact, ev.SessionOpened) else None
-
-    def _end(self, turn: steps.TurnOrder, outcome: TurnOutcome, seconds: float) -> None:
-        named = _named(turn.order, f"t{turn.turn}/ended")
-        fact = ev.TurnEnded(
-            **named,
-            turn=turn.turn,
-            stop_reason=outcome.stop_reason,
-            input_tokens=outcome.input_tokens,
-            output_tokens=outcome.output_tokens,
-            seconds=round(seconds, 3),
-        )
-        self._journal.append(fact)
-
 
 def _held(hold: Hold) -> steps.TurnResult:
     """The turn is not over: it goes on when the hold is."""
     return steps.TurnResult(stop_reason="held", session="", hold=hold)
-
-
-def _named(order: steps.AgentOrder, name: str) -> dict[str, Any]:
-    return {
-        "id": f"{order.run}/{order.agent}/{name}",
-        "at": datetime.now(UTC),
-        "fleet": order.fleet,
-        "run": order.run,
-        "agent": order.agent,
-    }
 
 
 def _delivery(record: steps.DeliveryRecord, envelope: Envelope) -> list[ev.Event]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -27,14 +27,15 @@ from app.domain import prompts
 from app.domain.errors import SandboxError, SandboxLost, SkerryError
 from app.domain.fleet import Limits
 from app.domain.machines import Notice, SandboxRequest, unheard
-from app.domain.ports import AgentRuntime, Brief, Progress, Sandbox, SandboxHost
+from app.domain.ports import ActionResult, AgentRuntime, Brief, Progress, Sandbox, SandboxHost
 from app.domain.terminal import Terminal, TerminalWish
 from app.domain.text import first_line, printable
-from app.gateway.door import DoorSpec, Provider, Rehearsal
+from app.gateway.door import DoorSpec, ModelApi, Provider, Rehearsal
 from app.gateway.server import Gateway
 from app.store.journal import Journal
 from app.store.memory import MemoryFile
 from app.store.memory_revisions import Ledger
+from app.store.transcripts import Transcripts
 from app.workflows.steps import AgentOrder
 
 log = logging.getLogger(__name__)
@@ -69,6 +70,7 @@ class Crew:
         self._ledger = Ledger(memory)
         self._paths = paths
         self.workspaces = Workspaces(paths)
+        self.transcripts = Transcripts(paths.journal_db)
         self._make_runtime = make_runtime
 
     async def member(self, order: AgentOrder) -> Member:
@@ -106,8 +108,11 @@ class Crew:
     async def command_ended(self, order: AgentOrder) -> None:
         """Return when no tool call of the agent's turn is at work, or no turn is under way here."""
         member = self._members.get(member_key(order.fleet, order.agent))
-        if member is not None and member.playing is not None:
+        if member is None:
+            return
+        if member.playing is not None:
             await member.playing.quiet()
+        await member.underway.quiet()
 
     async def suspend(self, order: AgentOrder) -> None:
         """Save the machine to disk and free its memory. The program ends; its conversation is loaded again later."""
@@ -196,8 +201,16 @@ class Crew:
                 member.limits.close()
             if member.playing is not None:
                 await member.playing.drop()
+            await member.underway.drop()
             if member.sandbox is not None:
                 await _quietly(member.sandbox.close)
+        self.transcripts.close()
+
+    async def use_tool(self, member: Member, name: str, arguments: Mapping[str, object], call_id: str) -> ActionResult:
+        """What a tool call through the agent's door would do, and the agent be told of it."""
+        return await self._gateway.use_tool(
+            member_key(member.order.fleet, member.order.agent), name, arguments, call_id
+        )
 
     def _enlist(self, order: AgentOrder) -> Member:
         key = member_key(order.fleet, order.agent)
@@ -222,7 +235,7 @@ class Crew:
         Asked between turns only. What its machine is made of changes when that is started the next time.
         """
         member, newest = self._members.get(member_key(order.fleet, order.agent)), self._reloaded(order)
-        if member is None or member.reloaded == newest or (member.playing and not member.playing.task.done()):
+        if member is None or member.reloaded == newest or member.is_busy:
             return False
         try:
             load_project(Path(order.project_file)).fleet.agent(order.agent)
@@ -265,9 +278,9 @@ class Crew:
         self._note_sandbox(order, "ready", sandbox.note, time.monotonic() - began)
 
     async def brief(self, member: Member) -> None:
-        """Write what the agent's program reads when it starts, as it is now."""
-        assert member.sandbox is not None
-        await member.runtime.prepare(member.sandbox, self._brief(member))
+        """Write what the agent's program reads when it starts, as it is now; a machine to come gets it then."""
+        if member.sandbox is not None:
+            await member.runtime.prepare(member.sandbox, self._brief(member))
 
     async def _furnish(self, member: Member, sandbox: Sandbox) -> None:
         """A machine without a past: it gets the workspace; a conversation went with the one before it."""
@@ -302,6 +315,8 @@ class Crew:
             provider="rehearsal" if rehearsed else spec.provider_name,
             agents_md=prompts.about(spec, project.fleet, prose),
             gateway_url=GATEWAY_URL,
+            door=self._paths.door(member_key(member.order.fleet, member.order.agent)),
+            api=project.fleet.provider_of(spec).api,
         )
 
     def _progress(self, order: AgentOrder) -> Progress:
@@ -343,6 +358,7 @@ class Crew:
         await _quietly(member.runtime.close)
         if member.playing is not None:
             await member.playing.drop()
+        await member.underway.drop()
         if member.sandbox is not None:
             await _quietly(member.sandbox.close)
 
@@ -359,7 +375,8 @@ def _upstream(member: Member) -> Rehearsal | Provider:
         return Rehearsal(scenario=Path(member.order.rehearsal))
     name = member.spec.provider_name
     provider = member.project.fleet.provider_of(member.spec)
-    return Provider(name=name, api=provider.api, base_url=provider.base_url, credential=provider.credential)
+    api: ModelApi = "anthropic" if provider.api == "anthropic" else "openai"
+    return Provider(name=name, api=api, base_url=provider.base_url, credential=provider.credential)
 
 
 async def _quietly(close: Callable[[], object]) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from app.activities.limit_log import LimitLog
 from app.activities.playing import Playing
+from app.activities.underway import Underway
 from app.config import Project
 from app.config.rules_book import RulesBook
 from app.domain.fleet import AgentSpec
@@ -31,6 +32,8 @@ class Member:
     turn: int = 0
     playing: Playing | None = None
     """Its turn under way, or the last one: its outcome may have to be reported again."""
+    underway: Underway = field(default_factory=Underway)
+    """Its steps under way, when its turns are taken step by step."""
     beginning: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while a turn is begun: two tries of it must not both begin it."""
     telling: set[asyncio.Task[None]] = field(default_factory=set)
@@ -63,6 +66,11 @@ class Member:
         self.turn = turn
         self.refused_at = self.closed_at = None
         self.cut.clear()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a turn, or a step of one, is under way here."""
+        return self.underway.busy or (self.playing is not None and not self.playing.task.done())
 
     async def told(self) -> None:
         """Wait until its workflow has been told what it was to be told, a bounded time."""

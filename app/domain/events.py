@@ -15,6 +15,7 @@ from app.domain.envelope import Envelope, MessageState
 from app.domain.fact import Fact as Fact  # noqa: PLC0414  # facts are looked for here
 from app.domain.interrupt import Answer, Interrupt, InterruptState
 from app.domain.model_facts import BudgetRaised as BudgetRaised  # noqa: PLC0414  # facts are looked for here
+from app.domain.model_facts import ConversationCondensed as ConversationCondensed  # noqa: PLC0414  # facts are looked for here
 from app.domain.model_facts import ModelCalled as ModelCalled  # noqa: PLC0414  # facts are looked for here
 from app.domain.model_facts import ModelTrouble as ModelTrouble  # noqa: PLC0414  # facts are looked for here
 from app.domain.order_facts import ApprovalsClosed as ApprovalsClosed  # noqa: PLC0414  # facts are looked for here
@@ -358,6 +359,7 @@ Event = Annotated[
     | MemoryWritten
     | WorkspaceMirrored
     | ModelCalled
+    | ConversationCondensed
     | BudgetRaised
     | ModelTrouble
     | AgentFinished,

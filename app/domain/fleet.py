@@ -33,6 +33,8 @@ _PROVIDER_OF_TYPE: Mapping[AgentType, str] = {
     "openai": "openai",
     "anthropic": "anthropic",
 }
+STEPWISE_TYPES: frozenset[str] = frozenset({"openai", "anthropic"})
+"""Agents without a program of their own: Skerry asks the model and carries out its calls, each as a step."""
 _PACKS_OF_TYPE: Mapping[AgentType, tuple[str, ...]] = {"codex": ("codex",), "claude-code": ("claude-code",)}
 _CREDENTIAL = r"^(env:[A-Za-z_][A-Za-z0-9_]*|keyring:[^\s:]+|file:/\S+)$"
 _HOST_PATTERN = re.compile(r"(\*\.)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[1-9]\d{0,4})?|\[[0-9a-f:]+\](:[1-9]\d{0,4})?")
@@ -84,7 +86,9 @@ class ProjectSpec(_Spec):
 class ProviderSpec(_Spec):
     """Where model calls go, and which reference names the key. The key itself is never written here."""
 
-    api: Literal["openai", "anthropic"] = Field(description="The protocol it speaks.")
+    api: Literal["openai", "openai-chat", "anthropic"] = Field(
+        description="The protocol it speaks; openai-chat: Chat Completions alone, as many local servers."
+    )
     base_url: Annotated[str, Field(pattern=r"^https?://[^\s]+$")]
     credential: Annotated[str, Field(pattern=_CREDENTIAL)] | None = Field(
         default=None, description="env:VARIABLE, keyring:name or file:/path; nothing for a local model without a key."

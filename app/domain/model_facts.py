@@ -31,6 +31,15 @@ class ModelCalled(Fact):
     """What it cost by the table of prices of that day, in 1e-9 US dollars; None when the model has no price there."""
 
 
+class ConversationCondensed(Fact):
+    """A conversation was too long for its model: it goes on from the model's own summary of ``items`` entries."""
+
+    kind: Literal["conversation_condensed"] = "conversation_condensed"
+    turn: int
+    items: int
+    summary: str
+
+
 class BudgetRaised(Fact):
     """The user allows an agent more. ``amount`` is in the limit's unit: turns, tokens, nanodollars, seconds."""
 

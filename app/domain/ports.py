@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from app.domain.events import Event
 from app.domain.forms import FormAsked, Value
+from app.domain.loops import LoopReply, ModelAsk
 from app.domain.machines import (
     CommandResult,
     MachineState,
@@ -188,6 +189,10 @@ class Brief:
     """Rules, descriptor and responsibilities as one Markdown page (AGENTS.md, CLAUDE.md)."""
     gateway_url: str
     """Base URL of the agent's door as seen inside the machine, without a trailing slash."""
+    door: Path | None = None
+    """The socket of the agent's door on this host: for those whose model is asked from here."""
+    api: str = ""
+    """What the provider speaks: openai, openai-chat or anthropic."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,6 +301,18 @@ class AgentRuntime(Protocol):
 
     async def close(self) -> None:
         """End the program in the machine. Safe to repeat."""
+
+
+Hear = Callable[[Said], Awaitable[None]]
+"""Told the words of a model as they come."""
+
+
+@runtime_checkable
+class LoopRuntime(AgentRuntime, Protocol):
+    """A brand of agent without a program: its model is asked call by call, through the agent's own door."""
+
+    async def ask(self, ask: ModelAsk, hear: Hear) -> LoopReply:
+        """One model call. Raises ContextOverflow, ModelRefused, or RuntimeFailure when it may be tried again."""
 
 
 class Journal(Protocol):

@@ -6,13 +6,16 @@ from collections.abc import Sequence
 
 from app.config import Project
 from app.domain.events import AgentDeclared
-from app.domain.fleet import AgentSpec
+from app.domain.fleet import STEPWISE_TYPES, AgentSpec
 from app.workflows.steps import AgentPlan, ReloadOrder
 
 
 def plans(declared: Sequence[AgentDeclared]) -> tuple[AgentPlan, ...]:
     """What workflows must know of a team that is on record."""
-    return tuple(AgentPlan(id=item.id, recipients=item.recipients, indirect=item.indirect) for item in declared)
+    return tuple(
+        AgentPlan(id=item.id, recipients=item.recipients, indirect=item.indirect, stepwise=item.type in STEPWISE_TYPES)
+        for item in declared
+    )
 
 
 def declared(project: Project) -> tuple[AgentDeclared, ...]:

@@ -23,6 +23,7 @@ _SHARED = (
     "app.workflows.holds",
     "app.workflows.steps",
     "app.workflows.state",
+    "app.workflows.step_orders",
     "pydantic",
 )
 

@@ -59,7 +59,7 @@ class ShellTool:
     """The tool that runs commands: its name and which of the known shapes its arguments have."""
 
     name: str
-    shape: Literal["exec_command", "command_text", "command_list"]
+    shape: Literal["exec_command", "command_text", "command_list", "run_command"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from app.gateway.conversation import Call, Conversation, Item, Outcome, Prompt, ShellTool, Toolbox, Words
+from app.gateway.loop_tools import LOOP_SHELL, loop_outcome, own_tools
 from app.gateway.responses_request import SERVER, ModelRequest, Purpose
 
 _SHELLS: Mapping[str, ShellTool] = {
     "Bash": ShellTool("Bash", "command_text"),
     "bash": ShellTool("bash", "command_text"),
+    LOOP_SHELL.name: LOOP_SHELL,
 }
 _INTERRUPTED = "[Request interrupted by user"
 _NOT_PROMPTS = (
@@ -27,7 +29,7 @@ _NOT_PROMPTS = (
     "Caveat: The messages below",
 )
 _COMPACTION = re.compile(
-    r"^\s*(CRITICAL: .*\s+)?Your task is to create a detailed summary of th(e|is) conversation", re.I
+    r"^\s*((CRITICAL: .*\s+)?Your task is to create a detailed summary of|Summari[sz]e) th(e|is) conversation", re.I
 )
 _EXIT = re.compile(r"^(?:Error: )?Exit code (-?\d+)\n?")
 _CUT = re.compile(
@@ -86,6 +88,8 @@ def _items(message: dict[str, Any], shells: set[str]) -> Iterator[Item]:
 def _outcome(block: dict[str, Any], shells: set[str]) -> Outcome:
     call_id, content = str(block.get("tool_use_id", "")), block.get("content")
     text = content if isinstance(content, str) else "\n".join(_texts(_dicts(content)))
+    if (of_loop := loop_outcome(call_id, text)) is not None:
+        return of_loop
     failed = block.get("is_error") is True
     if failed and _CUT.match(text):
         return Outcome(call_id, text, interrupted=True)
@@ -99,7 +103,7 @@ def _outcome(block: dict[str, Any], shells: set[str]) -> Outcome:
 
 def _toolbox(tools: list[dict[str, Any]]) -> Toolbox:
     shell: ShellTool | None = None
-    named: dict[str, tuple[str, str | None]] = {}
+    named = own_tools(str(tool.get("name", "")) for tool in tools)
     for tool in tools:
         name = str(tool.get("name", ""))
         if name in _SHELLS:

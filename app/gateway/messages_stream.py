@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from app.gateway.conversation import ShellTool, Toolbox
-from app.gateway.rehearsal import Action, KeepWaiting, Move, RunCommand
+from app.gateway.rehearsal import Action, Ending, KeepWaiting, Move, RunCommand, WrongCall
 
 COMMAND_MS = 600_000
 """The longest that Claude Code lets a command run."""
@@ -20,6 +20,7 @@ _SIGNATURE = "cmVoZWFyc2Fs"
 """What stands where a provider signs a thought: nobody checks it here."""
 
 Json = dict[str, Any]
+_STOPS: dict[Ending, str] = {"": "", "refusal": "refusal", "length": "max_tokens"}
 
 
 def message(move: Move, toolbox: Toolbox, *, model: str, seed: str, tokens: tuple[int, int]) -> Json:
@@ -32,7 +33,7 @@ def message(move: Move, toolbox: Toolbox, *, model: str, seed: str, tokens: tupl
         "role": "assistant",
         "model": model,
         "content": list(_content(move, toolbox)),
-        "stop_reason": "tool_use" if move.actions else "end_turn",
+        "stop_reason": _STOPS[move.ending] or ("tool_use" if move.actions else "end_turn"),
         "stop_sequence": None,
         "usage": {
             "input_tokens": given,
@@ -77,6 +78,8 @@ def _call(action: Action, toolbox: Toolbox) -> Json:
             return {"name": toolbox.shell.name, "input": _command(toolbox.shell, command)}
         case KeepWaiting():
             raise AssertionError("no shell of this API leaves a command running")
+        case WrongCall(_, tool, text):
+            return {"name": tool, "input": text}
         case _:
             name, _ = toolbox.tools.get(action.tool, (action.tool, None))
             return {"name": name, "input": dict(action.arguments)}
@@ -96,7 +99,8 @@ def _block_events(index: int, block: Json) -> Iterator[bytes]:
         deltas = [{"type": "thinking_delta", "thinking": part} for part in _parts(text)]
         deltas.append({"type": "signature_delta", "signature": block["signature"]})
     else:
-        bare, text = block | {"input": {}}, json.dumps(block["input"], ensure_ascii=False)
+        given = block["input"]
+        bare, text = block | {"input": {}}, given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
         deltas = [{"type": "input_json_delta", "partial_json": part} for part in _parts(text)]
     yield _event("content_block_start", index=index, content_block=bare)
     for delta in deltas:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from app.gateway.conditions import captured, fill, holds
 from app.gateway.conversation import Conversation
 from app.gateway.progress import COMMAND, Done, Progress, call_id, summary
-from app.gateway.scenario import Scenario, Script, Step, ToolCall
+from app.gateway.scenario import Scenario, Script, Step, ToolCall, Usage
 
 MAX_ATTEMPTS = 3
 """Of one call that crashes cut again and again."""
@@ -44,7 +44,17 @@ class UseTool:
     arguments: Mapping[str, Any]
 
 
-Action = RunCommand | KeepWaiting | UseTool
+@dataclass(frozen=True, slots=True)
+class WrongCall:
+    """A call with arguments that are no JSON, or of a tool that there is not."""
+
+    call_id: str
+    tool: str
+    arguments: str
+
+
+Action = RunCommand | KeepWaiting | UseTool | WrongCall
+Ending = Literal["", "refusal", "length"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +65,10 @@ class Move:
     thought: str = ""
     actions: tuple[Action, ...] = ()
     think_seconds: float = 0.0
+    ending: Ending = ""
+    """How it ends, when not by itself."""
+    usage: Usage | None = None
+    """The counts of tokens to tell instead of those that are counted."""
     step: str = field(default="", compare=False)
     """The step of the script that this is."""
 
@@ -113,7 +127,8 @@ class Player:
             return Move(f"I cannot go on with {step.id}: {missing} is not offered to me.")
         actions = tuple(_first_tries(step, names))
         seconds = self._scenario.think_seconds if step.think_seconds is None else step.think_seconds
-        return Move(fill(step.say, names), fill(step.thought, names), actions, seconds, step.id)
+        words, thought = fill(step.say, names), fill(step.thought, names)
+        return Move(words, thought, actions, seconds, usage=step.usage, step=step.id)
 
     def _end(self, conversation: Conversation, progress: Progress) -> Move:
         """The script is over. Woken after that, the agent says again that it has finished."""

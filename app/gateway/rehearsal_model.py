@@ -6,25 +6,24 @@ import asyncio
 import json
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from app.gateway.bad_answers import broken_off, failure, worsened
+from app.gateway.dialects import DIALECTS, Dialect, Json, Making, spoken
 from app.gateway.door import DoorSpec, Gate, Meter, ModelApi, Rehearsal, UsageLimit, always_open, usage
-from app.gateway.messages_request import read_messages
-from app.gateway.messages_stream import message, message_characters, message_events
 from app.gateway.misbehaviour import Misbehaviour
 from app.gateway.rehearsal import Move, Player
 from app.gateway.replies import not_let_through, problem, read_body
-from app.gateway.responses_request import ModelRequest, read_request
-from app.gateway.responses_stream import Json, events, output_characters, response
+from app.gateway.responses_request import ModelRequest
 from app.gateway.scenario import Trouble, load_scenario, script_for
 
 PROVIDER = "rehearsal"
 MODEL = "rehearsal"
 _CHARACTERS_PER_TOKEN = 4
-_PATHS: Mapping[ModelApi, str] = {"openai": "responses", "anthropic": "messages"}
 _LISTED: Mapping[ModelApi, Json] = {
     "openai": {"object": "list", "data": [{"id": MODEL, "object": "model", "created": 0, "owned_by": "skerry"}]},
     "anthropic": {
@@ -64,60 +63,62 @@ class RehearsalModel:
             return JSONResponse(_LISTED[api])
         if request.method == "POST" and (api, path) == ("anthropic", "messages/count_tokens"):
             return JSONResponse({"input_tokens": len(await read_body(request)) // _CHARACTERS_PER_TOKEN})
-        if request.method != "POST" or path != _PATHS[api]:
-            words = f"the rehearsal does not serve {request.method} {path[:100]}: it speaks POST {_PATHS[api]}"
+        dialect = DIALECTS.get((api, path)) if request.method == "POST" else None
+        if dialect is None:
+            words = f"the rehearsal does not serve {request.method} {path[:100]}: it speaks {spoken(api)}"
             return problem(404, words, api=api)
         begun = time.monotonic()
         raw = await read_body(request)
         body = _object(raw)
         if body is None:
             return problem(400, "the request is not a JSON object", api=api, code="invalid_json")
-        asked = read_messages(body) if api == "anthropic" else read_request(body)
-        return await self._respond(asked, raw, begun, api)
+        return await self._respond(_Request(dialect, dialect.read(body), body, len(raw), begun, api))
 
-    async def _respond(self, asked: ModelRequest, raw: bytes, begun: float, api: ModelApi) -> Response:
-        move = self._move(asked)
+    async def _respond(self, request: _Request) -> Response:
+        move = self._move(request.asked)
         trouble = self._misbehaviour.next(self._door, self._troubles, move.step) if move.step else None
-        if trouble is not None:
-            return self._misbehave(asked, trouble, begun, api)
+        if trouble is not None and trouble.does in ("error", "overflow"):
+            return self._fail(request, trouble)
         await asyncio.sleep(move.think_seconds)
-        whole = self._whole(asked, move, len(raw), api)
-        counts = whole["usage"]
+        move = move if trouble is None else worsened(move, trouble)
+        half = trouble is not None and trouble.does == "half"
+        whole, (given, made, cached) = self._whole(request, move)
         self._meter(
             usage(
                 self._door,
                 provider=PROVIDER,
-                model=asked.model or MODEL,
-                status=200,
-                tokens=(counts["input_tokens"], counts["output_tokens"]),
-                seconds=time.monotonic() - begun,
+                model=request.asked.model or MODEL,
+                status=502 if half else 200,
+                tokens=(0, 0) if half else (given, made),
+                seconds=time.monotonic() - request.begun,
+                cache=(0 if half else cached, 0),
             )
         )
-        if not asked.stream:
+        if not request.asked.stream:
             return JSONResponse(whole)
-        told = message_events(whole) if api == "anthropic" else events(whole)
-        return Response(b"".join(told), media_type="text/event-stream", headers={"cache-control": "no-cache"})
+        told = list(request.dialect.events(whole, request.body))
+        content = broken_off(told) if half else b"".join(told)
+        return Response(content, media_type="text/event-stream", headers={"cache-control": "no-cache"})
 
     def answers(self) -> bool:
         """Whether it would serve a request, as far as its troubles go."""
         return self._misbehaviour.is_over(self._door, self._troubles)
 
-    def _misbehave(self, asked: ModelRequest, trouble: Trouble, begun: float, api: ModelApi) -> Response:
-        limit = UsageLimit(trouble.resets_in, "as the scenario says") if trouble.status == 429 else None
-        model, seconds = asked.model or MODEL, time.monotonic() - begun
+    def _fail(self, request: _Request, trouble: Trouble) -> Response:
+        used_up = trouble.does == "error" and trouble.status == 429 and trouble.retry_after is None
         told = usage(
             self._door,
             provider=PROVIDER,
-            model=model,
-            status=trouble.status,
+            model=request.asked.model or MODEL,
+            status=400 if trouble.does == "overflow" else trouble.status,
             tokens=(0, 0),
-            seconds=seconds,
-            limit=limit,
+            seconds=time.monotonic() - request.begun,
+            limit=UsageLimit(trouble.resets_in, "as the scenario says") if used_up else None,
         )
         self._meter(told)
         if closed := self._gate(self._door.key):
-            return not_let_through(closed, api)
-        return problem(trouble.status, "the rehearsed model does not answer, as its scenario says", api=api)
+            return not_let_through(closed, request.api)
+        return failure(trouble, request.api)
 
     def _move(self, asked: ModelRequest) -> Move:
         match asked.purpose:
@@ -130,18 +131,29 @@ class RehearsalModel:
             case _:
                 return Move("This is a rehearsal: there is nothing to say to that.")
 
-    def _whole(self, asked: ModelRequest, move: Move, size: int, api: ModelApi) -> Json:
+    def _whole(self, request: _Request, move: Move) -> tuple[Json, tuple[int, int, int]]:
+        """The answer and its tokens: those that the step tells, else a count of characters."""
+        asked, dialect = request.asked, request.dialect
         seed = f"{self._door.key} {self._door.run} {len(asked.conversation.items)} {asked.purpose}"
-        moment = int(time.time())
+        making = Making(asked.model or MODEL, int(time.time()), seed)
+        if move.usage is not None:
+            tokens = (move.usage.input, move.usage.output, move.usage.cached)
+        else:
+            made = dialect.characters(dialect.whole(move, asked.conversation.toolbox, making))
+            tokens = (request.size // _CHARACTERS_PER_TOKEN, made // _CHARACTERS_PER_TOKEN, 0)
+        return dialect.whole(move, asked.conversation.toolbox, replace(making, tokens=tokens)), tokens
 
-        def made(tokens: tuple[int, int]) -> Json:
-            toolbox = asked.conversation.toolbox
-            if api == "anthropic":
-                return message(move, toolbox, model=asked.model or MODEL, seed=seed, tokens=tokens)
-            return response(move, toolbox, model=asked.model or MODEL, created_at=moment, seed=seed, tokens=tokens)
 
-        length = (message_characters if api == "anthropic" else output_characters)(made((0, 0)))
-        return made((size // _CHARACTERS_PER_TOKEN, length // _CHARACTERS_PER_TOKEN))
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """One request: how it is spoken, what was asked, in how many bytes, and when (monotonic seconds)."""
+
+    dialect: Dialect
+    asked: ModelRequest
+    body: dict[str, Any]
+    size: int
+    begun: float
+    api: ModelApi
 
 
 def _object(raw: bytes) -> dict[str, Any] | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from app.gateway.conversation import Call, Conversation, Item, Outcome, Prompt, ShellTool, Toolbox, Words
+from app.gateway.loop_tools import LOOP_SHELL, loop_outcome, own_tools
 
 Purpose = Literal["turn", "title", "compaction", "other"]
 
@@ -18,6 +19,7 @@ _SHELLS: Mapping[str, ShellTool] = {
     "exec_command": ShellTool("exec_command", "exec_command"),
     "shell_command": ShellTool("shell_command", "command_text"),
     "shell": ShellTool("shell", "command_list"),
+    LOOP_SHELL.name: LOOP_SHELL,
 }
 _NOT_PROMPTS = (
     "# AGENTS.md instructions",
@@ -56,12 +58,13 @@ def read_request(body: Mapping[str, Any]) -> ModelRequest:
     return ModelRequest(
         model=model[:200] if isinstance(model, str) else "",
         stream=body.get("stream") is True,
-        purpose=_purpose(body, conversation),
+        purpose=purpose_of(body, conversation),
         conversation=conversation,
     )
 
 
-def _purpose(body: Mapping[str, Any], conversation: Conversation) -> Purpose:
+def purpose_of(body: Mapping[str, Any], conversation: Conversation) -> Purpose:
+    """What a request is for: another step of a turn, or one of the things that programs ask beside."""
     place = conversation.last_prompt()
     prompt = conversation.items[place] if place >= 0 else None
     if not isinstance(prompt, Prompt) or body.get("generate") is False:
@@ -89,6 +92,8 @@ def _items(item: dict[str, Any]) -> Iterator[Item]:
 
 
 def _outcome(call_id: str, text: str) -> Outcome:
+    if (of_loop := loop_outcome(call_id, text)) is not None:
+        return of_loop
     text = _unwrapped(text)
     head, found, rest = f"\n{text}".partition("\nOutput:\n")
     cut = _CUT.match(rest if found else text) is not None
@@ -117,7 +122,7 @@ def _unwrapped(text: str) -> str:
 
 def _toolbox(tools: list[dict[str, Any]]) -> Toolbox:
     shell: ShellTool | None = None
-    named: dict[str, tuple[str, str | None]] = {}
+    named = own_tools(str(tool.get("name", "")) for tool in tools)
     for tool in tools:
         name = str(tool.get("name", ""))
         if tool.get("type") == "namespace":

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from app.gateway.conversation import ShellTool, Toolbox
-from app.gateway.rehearsal import Action, KeepWaiting, Move, RunCommand
+from app.gateway.rehearsal import Action, KeepWaiting, Move, RunCommand, WrongCall
 
 YIELD_MS = 30_000
 """How long the harness waits for a command before it says that it is still running; the longest it allows."""
@@ -28,9 +28,9 @@ def response(move: Move, toolbox: Toolbox, *, model: str, created_at: int, seed:
         "id": f"resp_{mark}",
         "object": "response",
         "created_at": created_at,
-        "status": "completed",
+        "status": "incomplete" if move.ending == "length" else "completed",
         "error": None,
-        "incomplete_details": None,
+        "incomplete_details": {"reason": "max_output_tokens"} if move.ending == "length" else None,
         "instructions": None,
         "metadata": {},
         "model": model,
@@ -52,11 +52,11 @@ def response(move: Move, toolbox: Toolbox, *, model: str, created_at: int, seed:
 
 def events(whole: Json) -> Iterator[bytes]:
     """The stream that tells of ``whole`` bit by bit, each event with its number."""
-    begun = whole | {"status": "in_progress", "output": [], "usage": None}
+    begun = whole | {"status": "in_progress", "incomplete_details": None, "output": [], "usage": None}
     told = [("response.created", {"response": begun}), ("response.in_progress", {"response": begun})]
     for index, item in enumerate(whole["output"]):
         told += _item_events(index, item)
-    told.append(("response.completed", {"response": whole}))
+    told.append((f"response.{whole['status']}", {"response": whole}))
     for number, (kind, data) in enumerate(told):
         text = json.dumps({"type": kind, "sequence_number": number, **data}, ensure_ascii=False, separators=(",", ":"))
         yield f"event: {kind}\ndata: {text}\n\n".encode()
@@ -72,7 +72,9 @@ def _output(move: Move, toolbox: Toolbox, mark: str) -> Iterator[Json]:
         summary = [{"type": "summary_text", "text": move.thought}]
         yield {"id": f"rs_{mark}", "type": "reasoning", "summary": summary}
     if move.say or not move.actions:
-        content = [{"type": "output_text", "text": move.say, "annotations": [], "logprobs": []}]
+        content: list[Json] = [{"type": "output_text", "text": move.say, "annotations": [], "logprobs": []}]
+        if move.ending == "refusal":
+            content = [{"type": "refusal", "refusal": move.say}]
         yield {"id": f"msg_{mark}", "type": "message", "status": "completed", "role": "assistant", "content": content}
     for number, action in enumerate(move.actions):
         yield {"id": f"fc_{mark}_{number}", "type": "function_call", "status": "completed"} | _call(action, toolbox)
@@ -86,12 +88,16 @@ def _call(action: Action, toolbox: Toolbox) -> Json:
         case KeepWaiting(call_id, session):
             arguments = {"session_id": session, "chars": "", "yield_time_ms": POLL_MS}
             return _named(call_id, "write_stdin", arguments)
+        case WrongCall(call_id, tool, text):
+            return {"call_id": call_id, "name": tool, "arguments": text}
         case _:
             name, namespace = toolbox.tools.get(action.tool, (action.tool, None))
             return _named(action.call_id, name, action.arguments) | ({"namespace": namespace} if namespace else {})
 
 
 def _command(shell: ShellTool, command: str) -> Json:
+    if shell.shape == "run_command":
+        return {"command": command}
     if shell.shape == "exec_command":
         return {"cmd": command, "yield_time_ms": YIELD_MS}
     listed = ["bash", "-lc", command] if shell.shape == "command_list" else command
@@ -113,6 +119,8 @@ def _item_events(index: int, item: Json) -> list[tuple[str, Json]]:
 
 def _message_events(index: int, item: Json) -> list[tuple[str, Json]]:
     part = item["content"][0]
+    if part["type"] == "refusal":
+        return _refusal_events(index, item, part)
     text: str = part["text"]
     place = {"item_id": item["id"], "output_index": index, "content_index": 0}
     deltas = [text[begin : begin + _DELTA_CHARS] for begin in range(0, len(text), _DELTA_CHARS)]
@@ -120,6 +128,16 @@ def _message_events(index: int, item: Json) -> list[tuple[str, Json]]:
         ("response.content_part.added", {**place, "part": part | {"text": ""}}),
         *(("response.output_text.delta", {**place, "delta": delta, "logprobs": []}) for delta in deltas),
         ("response.output_text.done", {**place, "text": text, "logprobs": []}),
+        ("response.content_part.done", {**place, "part": part}),
+    ]
+
+
+def _refusal_events(index: int, item: Json, part: Json) -> list[tuple[str, Json]]:
+    place = {"item_id": item["id"], "output_index": index, "content_index": 0}
+    return [
+        ("response.content_part.added", {**place, "part": part | {"refusal": ""}}),
+        ("response.refusal.delta", {**place, "delta": part["refusal"]}),
+        ("response.refusal.done", {**place, "refusal": part["refusal"]}),
         ("response.content_part.done", {**place, "part": part}),
     ]
 

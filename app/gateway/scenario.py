@@ -24,6 +24,7 @@ from app.config.complaints import Complaint, ProjectInvalid
 from app.config.marks import Marked, parse, show_path
 from app.domain.actions import parse_action
 from app.domain.errors import ActionRefused, ConfigError
+from app.domain.loop_actions import parse_loop_action
 
 TEMPLATE = re.compile(r"<<([a-z][a-z0-9_]*)>>")
 """``<<name>>`` in a text: a text of the scenario, a captured value, or one of BUILT_IN."""
@@ -123,9 +124,24 @@ class ToolCall(_Part):
         if self.tool[:1].isupper():  # ours are in small letters; whether the program has it, the conversation tells
             return self
         try:
-            parse_action(self.tool, self.arguments)
+            if parse_loop_action(self.tool, self.arguments) is None:
+                parse_action(self.tool, self.arguments)
         except ActionRefused as error:
             raise ValueError(str(error)) from None
+        return self
+
+
+class Usage(_Part):
+    """The counts of tokens that the model tells of an answer; ``cached`` is part of ``input``."""
+
+    input: int = Field(ge=0)
+    output: int = Field(default=0, ge=0)
+    cached: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _part_of_it(self) -> Self:
+        if self.cached > self.input:
+            raise ValueError("'cached' is part of 'input'")
         return self
 
 
@@ -149,6 +165,7 @@ class Step(_Part):
     interrupted: Literal["skip", "repeat"] | None = None
     """What becomes of a cut call; by default tool calls are repeated (they are idempotent), commands are not."""
     think_seconds: float | None = Field(default=None, ge=0, le=60)
+    usage: Usage | None = None
 
     @model_validator(mode="after")
     def _something(self) -> Self:
@@ -165,13 +182,18 @@ class Step(_Part):
 
 
 class Trouble(_Part):
-    """The model does not answer: ``times`` requests whose answer would be the step ``at`` get an error instead."""
+    """The model misbehaves: ``times`` requests whose answer would be the step ``at`` get this instead."""
 
     at: StepId
+    does: Literal["error", "half", "malformed", "unknown_tool", "refusal", "length", "overflow"] = "error"
+    """Answer with ``status``; break off in the middle; give arguments that are no JSON; call what is not there; refuse;
+    be cut at the limit of its length; say that the conversation is too long."""
     status: Literal[429, 500, 502, 503, 529] = 503
     times: int = Field(default=1, ge=1, le=10_000)
     resets_in: float | None = Field(default=None, ge=0, le=86_400)
     """Seconds; of a 429: then the limit of use is over."""
+    retry_after: float | None = Field(default=None, ge=0, le=60)
+    """Seconds; of a 429: no limit of use, but one of the rate, which the programs wait for themselves."""
 
 
 class Script(_Part):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from starlette.applications import Starlette
@@ -13,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.domain.ports import ActionHandler
+from app.domain.ports import ActionHandler, ActionResult
 from app.gateway.door import DoorSpec, Gate, Meter, ModelApi, ModelUsage, Provider, Rehearsal, always_open
 from app.gateway.listener import Listener
 from app.gateway.misbehaviour import Misbehaviour
@@ -93,6 +94,10 @@ class Gateway:
         if isinstance(door.spec.upstream, Provider):
             return await self._proxy.answers(door.spec.upstream)
         return door.model is not None and door.model.answers()
+
+    async def use_tool(self, key: str, name: str, arguments: Mapping[str, object], call: str) -> ActionResult:
+        """A tool call of the agent behind the door ``key``, made on this side of it."""
+        return await self._tools.perform(key, name, arguments, call)
 
     async def close_door(self, key: str) -> None:
         """Close a door and remove its socket. No error when there is none."""

@@ -93,10 +93,11 @@ class ToolServer:
 
     async def _call_tool(self, context: ServerRequestContext[Any], params: CallToolRequestParams) -> CallToolResult:
         key = str(context.request.scope[DOOR_KEY]) if context.request is not None else ""
-        result = await self._perform(key, params.name, params.arguments or {}, call_id(context.meta))
+        result = await self.perform(key, params.name, params.arguments or {}, call_id(context.meta))
         return CallToolResult(content=[TextContent(type="text", text=result.text)], is_error=not result.ok)
 
-    async def _perform(self, key: str, name: str, arguments: Mapping[str, object], call: str) -> ActionResult:
+    async def perform(self, key: str, name: str, arguments: Mapping[str, object], call: str) -> ActionResult:
+        """What the agent behind the door ``key`` is told of a tool call; never raises but when it is cancelled."""
         try:
             return await self._handler(key, name, arguments, call)
         except SkerryError as error:

@@ -7,12 +7,16 @@ from typing import Final
 
 from app.domain.errors import RuntimeFailure
 from app.domain.ports import AgentRuntime
+from app.runtimes.anthropic_loop import AnthropicLoop
 from app.runtimes.claude_code import ClaudeCodeRuntime
 from app.runtimes.codex import CodexRuntime
+from app.runtimes.openai_loop import OpenAILoop
 
 _RUNTIMES: Final[Mapping[str, Callable[[], AgentRuntime]]] = {
+    "anthropic": AnthropicLoop,
     "claude-code": ClaudeCodeRuntime,
     "codex": CodexRuntime,
+    "openai": OpenAILoop,
 }
 
 

@@ -18,8 +18,9 @@ from app.store.memory_schema import (
     take_old_revisions,
 )
 from app.store.messages_schema import MESSAGES_SCHEMA
+from app.store.transcripts_schema import TRANSCRIPTS_SCHEMA
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS events (
@@ -92,7 +93,7 @@ def _raise_version(connection: sqlite3.Connection) -> None:
     if int(connection.execute("PRAGMA user_version").fetchone()[0]) < SCHEMA_VERSION:
         if has_old_revisions(connection):
             connection.execute(SET_OLD_REVISIONS_ASIDE)
-        for statement in _statements(_SCHEMA + REVISIONS_SCHEMA + MESSAGES_SCHEMA):
+        for statement in _statements(_SCHEMA + REVISIONS_SCHEMA + MESSAGES_SCHEMA + TRANSCRIPTS_SCHEMA):
             connection.execute(statement)
         take_old_revisions(connection)
         connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")

@@ -22,6 +22,7 @@ with workflow.unsafe.imports_passed_through():
     from app.workflows.post import Post
     from app.workflows.pump import Pump
     from app.workflows.state import MAX_INBOX, AgentEnd, AgentStart, AgentState, why
+    from app.workflows.step_turn import Turns
     from app.workflows.waits import Waits
     from app.workflows.work import CancellableWork, started
 
@@ -47,6 +48,7 @@ class AgentWorkflow:
         self._pump = Pump(self._order, self._state, self._facts)
         self._hold = MachineHold(self._order, self._state, self._move)
         self._work = CancellableWork(self._state, self._hold)
+        self._turns = Turns(self._state, self._work)
         self._waits = Waits(self._order, self._state, self._hold, self._move, self._facts)
         self._limits = Limits(self._order, self._state, self._facts, self._move)
         self._deadlines = Deadlines(self._order, self._state, self._facts)
@@ -155,14 +157,7 @@ class AgentWorkflow:
         state.doing = why(turn, state)
         await self._move(AgentStatus.RUNNING, state.doing)
         self._hold.turning = True
-        result = await self._work.do(
-            steps.RUN_TURN,
-            turn,
-            steps.TurnResult,
-            steps.TURN_TIMEOUT,
-            until_reset=True,
-            summary=f"turn {turn.turn}: {state.doing}",
-        )
+        result = await self._turns.take(turn, self._start.plan)
         self._hold.turning = False
         if state.stop:
             return

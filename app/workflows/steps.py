@@ -69,6 +69,8 @@ class AgentPlan(Frozen):
     id: str
     recipients: tuple[str, ...] = ()
     indirect: Literal["ask", "deny", "allow"] = "ask"
+    stepwise: bool = False
+    """Whether its model is asked by us, one call and one action a step; else a program takes its turns."""
 
 
 class FleetStart(Frozen):

@@ -39,9 +39,10 @@ class Scripted:
         (folder / "agents.yaml").write_text(PROJECT)
         self.project: Project = load_project(folder)
         self.process: subprocess.Popen[bytes] | None = None
+        self.program = "tests.engine.scripted_engine"
 
     async def start(self) -> None:
-        command = [sys.executable, "-m", "tests.engine.scripted_engine", self.project.fleet_id, str(self.diary)]
+        command = [sys.executable, "-m", self.program, self.project.fleet_id, str(self.diary)]
         with self.paths.engine_log.open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd=Path(__file__).parents[2])
         await self.wait(lambda: engine_info(self.paths) is not None)

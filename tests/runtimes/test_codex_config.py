@@ -53,7 +53,7 @@ async def test_prepare_is_idempotent_and_private(sandbox: HostSandbox) -> None:
 def test_the_factory_names_what_it_knows() -> None:
     assert isinstance(make_runtime("codex"), CodexRuntime)
     assert make_runtime("codex") is not make_runtime("codex")
-    with pytest.raises(UnsupportedAgent, match=r"acp.*supported types: claude-code, codex") as caught:
+    with pytest.raises(UnsupportedAgent, match=r"acp.*supported types: anthropic, claude-code, codex, openai") as caught:
         make_runtime("acp")
     assert not caught.value.retryable
 
