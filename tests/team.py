@@ -30,6 +30,7 @@ from app.control import Control, read_board
 from app.domain.board import Board
 from app.domain.errors import NotFound
 from app.domain.events import Event
+from app.domain.fleet import AgentSpec
 from app.domain.ports import ActionResult, AgentRuntime, TurnObserver, TurnOutcome, TurnRequest
 from app.domain.prices import PriceTable
 from app.engine.instance import EngineInfo, InstanceLock, write_ready
@@ -83,7 +84,7 @@ class Team:
     block_seconds: float = 45.0
     """How long one tool call may wait."""
     prices: PriceTable = field(default_factory=PriceTable)
-    runtimes: Callable[[str], AgentRuntime] | None = None
+    runtimes: Callable[[AgentSpec], AgentRuntime] | None = None
     """The real ones, for agents that are no scripts."""
     rehearsal: str | None = None
     """A scenario whose scripted model stands behind the doors, for scripts that ask it."""

@@ -25,7 +25,7 @@ from app.config.rules_book import RulesBook, RulesNews
 from app.domain import events as ev
 from app.domain import prompts
 from app.domain.errors import SandboxError, SandboxLost, SkerryError
-from app.domain.fleet import Limits
+from app.domain.fleet import AgentSpec, Limits
 from app.domain.machines import Notice, SandboxRequest, unheard
 from app.domain.ports import ActionResult, AgentRuntime, Brief, Progress, Sandbox, SandboxHost
 from app.domain.terminal import Terminal, TerminalWish
@@ -61,7 +61,7 @@ class Crew:
         journal: Journal,
         memory: Database,
         paths: Paths,
-        make_runtime: Callable[[str], AgentRuntime],
+        make_runtime: Callable[[AgentSpec], AgentRuntime],
     ) -> None:
         self._members = roster
         self._host = host
@@ -223,7 +223,7 @@ class Crew:
             place = project.memory_file(spec)
             memory = MemoryFile(place, self._ledger, fleet=order.fleet, agent=order.agent, lock=lock)
             rules = RulesBook(project, spec, partial(self._note_rules, order))
-            runtime = self._make_runtime(spec.type)
+            runtime = self._make_runtime(spec)
             member = Member(order, project, spec, runtime, memory, rules, reloaded=self._reloaded(order))
             member.limits = LimitLog(lambda notice, count: self._note_limit(order, notice, count))
             self._members[key] = member

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from app.config import Paths, Project
 from app.control import engine_info
-from app.domain.errors import ConfigError, HostError, ImageError
+from app.domain.errors import HostError, ImageError
 from app.engine.credentials import MissingCredential, missing_credentials
 from app.sandbox.licence import Acceptances
 from app.sandbox.packs import PackBuilder
@@ -13,16 +13,8 @@ from app.sandbox.packs import PackBuilder
 def check_ready(paths: Paths, project: Project, *, rehearsed: bool) -> None:
     """Look before anything starts.
 
-    Raises ConfigError for agents this version cannot run, ImageError for a tool pack whose licence was not accepted,
-    HostError when a model provider's key is missing.
+    Raises ImageError for a tool pack whose licence was not accepted, HostError when a model provider's key is missing.
     """
-    from app.runtimes.factory import UnsupportedAgent, make_runtime  # slow: brings the agents' protocol
-
-    for agent in project.fleet.agents:
-        try:
-            make_runtime(agent.type)
-        except UnsupportedAgent as error:
-            raise ConfigError(f"{agent.id}: {error.message}", operation="run", hint=error.hint) from None
     _check_packs(paths, project)
     if rehearsed:
         return

@@ -24,6 +24,7 @@ from app.activities.watch import Watch, watching
 from app.config import Paths
 from app.config.prices import load_prices
 from app.domain import events as ev
+from app.domain.fleet import AgentSpec
 from app.domain.ports import AgentRuntime, SandboxHost
 from app.engine.approving import approving
 from app.engine.expiry import expiring
@@ -49,7 +50,11 @@ class Engine:
     """One user's engine: everything that works for the agents and is not the window."""
 
     def __init__(
-        self, paths: Paths, *, make_host: Callable[[Paths], SandboxHost], make_runtime: Callable[[str], AgentRuntime]
+        self,
+        paths: Paths,
+        *,
+        make_host: Callable[[Paths], SandboxHost],
+        make_runtime: Callable[[AgentSpec], AgentRuntime],
     ) -> None:
         self._paths = paths
         self._make_host = make_host

@@ -7,7 +7,7 @@ import contextlib
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 from acp.schema import HttpMcpServer, PromptResponse
 
@@ -49,7 +49,7 @@ class AcpRuntime:
     of that id, it begins a new one, is told so in the prompt, and the observer hears of the new session.
     """
 
-    name: ClassVar[str] = "the agent's program"
+    name: str = "the agent's program"
 
     def __init__(self, command: str, *, workspace: str = "/workspace", env: Mapping[str, str] | None = None) -> None:
         """``command`` is a shell command; paths are those inside the machine."""
@@ -111,6 +111,10 @@ class AcpRuntime:
         """The MCP servers a session is opened with."""
         return [HttpMcpServer(type="http", name="skerry", url=f"{brief.gateway_url}/mcp", headers=[])]
 
+    def opening(self, brief: Brief, prompt: str) -> str:
+        """The first prompt of a conversation."""
+        return prompt
+
     async def session_begun(self, program: AcpProgram, session: str, brief: Brief) -> None:
         """Called once for a new session, before its first prompt."""
 
@@ -139,6 +143,7 @@ class AcpRuntime:
                 return program, turn.session, _go_on(turn) if turn.resume and _has_arrived(prompt, told) else prompt
             log.warning("%s has no session %s; it begins a new one", brief.agent, turn.session)
             prompt = LOST + prompt
+        prompt = self.opening(brief, prompt)
         session = await program.new_session(self._workspace, self.mcp_servers(brief))
         await self.session_begun(program, session, brief)
         await observer.session_opened(session)
@@ -212,7 +217,8 @@ def _go_on(turn: TurnRequest) -> str:
 def _has_arrived(prompt: str, told: list[str]) -> bool:
     """Whether the newest prompt of a session is this one, whatever was said to take it up again."""
     own = [text for text in told if not text.startswith((RESUMED, REFUSED, "<turn_aborted>"))]
-    return bool(own) and own[-1].strip() in (prompt.strip(), (LOST + prompt).strip())
+    # What a conversation is opened with, and that another was lost, stand before it.
+    return bool(own) and own[-1].strip().endswith(prompt.strip())
 
 
 def _added(before: TurnOutcome, last: TurnOutcome) -> TurnOutcome:

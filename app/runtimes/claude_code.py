@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 from app.domain.ports import Brief, Sandbox
 from app.runtimes.acp import AcpRuntime
@@ -18,7 +18,7 @@ _SWITCHED_OFF: Final = ("WebFetch", "WebSearch", "Task", "EnterWorktree")
 class ClaudeCodeRuntime(AcpRuntime):
     """The ``claude-code`` tool pack. Its files are in ``$CLAUDE_CONFIG_DIR``: nothing of ours is in the workspace."""
 
-    name: ClassVar[str] = "Claude Code"
+    name = "Claude Code"
 
     def __init__(
         self, *, home: str = "/home/agent", workspace: str = "/workspace", pack: str = "/opt/packs/claude-code"

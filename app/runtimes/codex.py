@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 from acp.schema import AgentMessageChunk, HttpMcpServer, SessionInfoUpdate, TextContentBlock
 
@@ -17,7 +17,7 @@ _HARMLESS: Final = ("Warning:", "Config warning:", "*Context compacted")
 class CodexRuntime(AcpRuntime):
     """The ``codex`` tool pack. Its files are in ``$CODEX_HOME``, so that nothing of ours is in the user's workspace."""
 
-    name: ClassVar[str] = "Codex"
+    name = "Codex"
 
     def __init__(
         self,

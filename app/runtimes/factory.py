@@ -5,35 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from app.domain.errors import RuntimeFailure
+from app.domain.fleet import AgentSpec, AgentType
 from app.domain.ports import AgentRuntime
+from app.runtimes.acp_agent import AcpAgent
 from app.runtimes.anthropic_loop import AnthropicLoop
 from app.runtimes.claude_code import ClaudeCodeRuntime
 from app.runtimes.codex import CodexRuntime
 from app.runtimes.openai_loop import OpenAILoop
 
-_RUNTIMES: Final[Mapping[str, Callable[[], AgentRuntime]]] = {
-    "anthropic": AnthropicLoop,
-    "claude-code": ClaudeCodeRuntime,
-    "codex": CodexRuntime,
-    "openai": OpenAILoop,
+_RUNTIMES: Final[Mapping[AgentType, Callable[[AgentSpec], AgentRuntime]]] = {
+    "acp": lambda spec: AcpAgent(spec.command),
+    "anthropic": lambda _: AnthropicLoop(),
+    "claude-code": lambda _: ClaudeCodeRuntime(),
+    "codex": lambda _: CodexRuntime(),
+    "openai": lambda _: OpenAILoop(),
 }
 
 
-class UnsupportedAgent(RuntimeFailure):
-    """No runtime drives agents of this type."""
-
-    code = "unsupported_agent"
-    retryable = False
-
-
-def make_runtime(agent_type: str) -> AgentRuntime:
-    """A new runtime for one agent. Raises UnsupportedAgent for a type that nothing drives."""
-    make = _RUNTIMES.get(agent_type)
-    if make is None:
-        raise UnsupportedAgent(
-            f"agents of type {agent_type} cannot be run by this version of Skerry",
-            operation="choose a runtime",
-            hint=f"supported types: {', '.join(sorted(_RUNTIMES))}",
-        )
-    return make()
+def make_runtime(spec: AgentSpec) -> AgentRuntime:
+    """A new runtime for one agent."""
+    return _RUNTIMES[spec.type](spec)

@@ -150,10 +150,13 @@ def test_other_keys_that_are_not_there(
     assert skerry("run", str(folder), "--headless").complained(4, *words)
 
 
-def test_agents_that_cannot_be_run_yet(skerry: Skerry, write_project: WriteProject) -> None:
-    folder = write_project(PROJECT + "  - {id: reviewer, type: acp, command: [my-agent]}\n")
+def test_a_licence_that_was_not_accepted(
+    skerry: Skerry, write_project: WriteProject, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SKERRY_IMAGES", str(tmp_path / "no-images"))
+    folder = write_project(PROJECT + "  - {id: reviewer, type: claude-code}\n")
     done = skerry("run", str(folder), "--headless", "--rehearse")
-    assert done.complained(2, "reviewer: agents of type acp cannot be run", "supported types: ")
+    assert done.complained(4, "reviewer needs Claude Code, of Anthropic PBC", "skerry image build claude-code")
 
 
 def test_options_that_need_the_terminal(skerry: Skerry, write_project: WriteProject) -> None:

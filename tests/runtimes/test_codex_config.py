@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import tomllib
 from pathlib import Path
+from typing import get_args
 
-import pytest
-
+from app.domain.fleet import AgentSpec, AgentType
 from app.domain.ports import Brief
 from app.runtimes.codex import CodexRuntime
 from app.runtimes.codex_config import GATE, config_toml, rehearsal_catalogue
-from app.runtimes.factory import UnsupportedAgent, make_runtime
+from app.runtimes.factory import make_runtime
 from tests.runtimes.host import HostSandbox
 
 REAL = Brief(agent="a", model="gpt-5.5", provider='own "one"', agents_md="# a\n", gateway_url="http://127.0.0.1:8080")
@@ -50,12 +50,15 @@ async def test_prepare_is_idempotent_and_private(sandbox: HostSandbox) -> None:
     assert list(sandbox.workspace.iterdir()) == []
 
 
-def test_the_factory_names_what_it_knows() -> None:
-    assert isinstance(make_runtime("codex"), CodexRuntime)
-    assert make_runtime("codex") is not make_runtime("codex")
-    with pytest.raises(UnsupportedAgent, match=r"acp.*supported types: anthropic, claude-code, codex, openai") as caught:
-        make_runtime("acp")
-    assert not caught.value.retryable
+def spec(agent_type: str) -> AgentSpec:
+    return AgentSpec.model_validate({"id": "a", "type": agent_type, "command": ["my-agent", "--acp"]})
+
+
+def test_every_type_has_its_runtime() -> None:
+    made = {name: make_runtime(spec(name)) for name in get_args(AgentType)}
+    assert isinstance(made["codex"], CodexRuntime)
+    assert len({type(runtime) for runtime in made.values()}) == len(made) == 5
+    assert make_runtime(spec("codex")) is not made["codex"]
 
 
 def test_the_recipe_of_the_pack_is_exact_and_names_no_registry() -> None:
