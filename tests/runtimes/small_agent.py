@@ -14,13 +14,9 @@ import urllib.request
 import uuid
 from typing import Any
 
-TOOL = {
-    "type": "function",
-    "function": {
-        "name": "run_command",
-        "parameters": {"type": "object", "properties": {"command": {"type": "string"}}, "required": ["command"]},
-    },
-}
+TOOLS = [{"type": "function", "function": {"name": "run_command", "parameters": {"type": "object"}}}]
+INTERRUPTED = "[interrupted] nothing is known of what came of it"
+SERVERS: dict[str, str] = {}
 OPTIONS = [
     {"optionId": "yes", "name": "Yes", "kind": "allow_once"},
     {"optionId": "no", "name": "No", "kind": "reject_once"},
@@ -53,7 +49,7 @@ def keep(session: str, messages: Any) -> None:
 
 
 def ask_model(messages: Any) -> Any:
-    body = {"model": os.environ.get("OPENAI_MODEL", "model"), "messages": messages, "tools": [TOOL]}
+    body = {"model": os.environ.get("OPENAI_MODEL", "model"), "messages": messages, "tools": TOOLS}
     request = urllib.request.Request(
         os.environ["OPENAI_BASE_URL"] + "/chat/completions",
         json.dumps(body).encode(),
@@ -61,6 +57,32 @@ def ask_model(messages: Any) -> Any:
     )
     with urllib.request.urlopen(request) as answer:
         return json.load(answer)["choices"][0]["message"]
+
+
+def ask_server(method: str, params: Any) -> Any:
+    """A request to the tools' server, over MCP (streamable HTTP, without a session)."""
+    body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+    headers = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
+    request = urllib.request.Request(SERVERS["skerry"], json.dumps(body).encode(), headers)
+    with urllib.request.urlopen(request) as answer:
+        return json.load(answer)["result"]
+
+
+def learn_tools(servers: Any) -> None:
+    SERVERS.update({server["name"]: server["url"] for server in servers})
+    for tool in ask_server("tools/list", {})["tools"]:
+        function = {"name": tool["name"], "parameters": tool["inputSchema"]}
+        TOOLS.append({"type": "function", "function": function})
+
+
+def use(session: str, call: Any) -> str:
+    name, arguments = call["function"]["name"], json.loads(call["function"]["arguments"])
+    tool = {"toolCallId": call["id"], "title": name, "kind": "other", "rawInput": arguments}
+    update(session, sessionUpdate="tool_call", status="in_progress", **tool)
+    text = ask_server("tools/call", {"name": name, "arguments": arguments})["content"][0]["text"]
+    content = [{"type": "content", "content": {"type": "text", "text": text}}]
+    update(session, sessionUpdate="tool_call_update", toolCallId=call["id"], status="completed", content=content)
+    return str(text)
 
 
 def run(session: str, call: Any) -> str:
@@ -91,7 +113,10 @@ def run(session: str, call: Any) -> str:
 
 
 def prompt(session: str, text: str) -> Any:
-    messages = [*kept(session), {"role": "user", "content": text}]
+    messages = [*kept(session)]
+    for call in messages[-1].get("tool_calls") or [] if messages else []:  # it was ended in the middle of them
+        messages.append({"role": "tool", "tool_call_id": call["id"], "content": INTERRUPTED})
+    messages.append({"role": "user", "content": text})
     while True:
         reply = ask_model(messages)
         messages.append(reply)
@@ -102,13 +127,16 @@ def prompt(session: str, text: str) -> Any:
         if not reply.get("tool_calls"):
             return {"stopReason": "end_turn"}
         for call in reply["tool_calls"]:
-            messages.append({"role": "tool", "tool_call_id": call["id"], "content": run(session, call)})
+            do = run if call["function"]["name"] == "run_command" else use
+            messages.append({"role": "tool", "tool_call_id": call["id"], "content": do(session, call)})
         keep(session, messages)
 
 
 def answer(method: str, params: Any) -> Any:
     if method == "initialize":
         return {"protocolVersion": 1, "agentCapabilities": {"loadSession": True}}
+    if method in ("session/new", "session/load"):
+        learn_tools(params["mcpServers"])
     if method == "session/new":
         session = str(uuid.uuid4())
         keep(session, [])
