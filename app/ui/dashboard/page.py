@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QItemSelectionModel, QModelIndex, Qt, Signal
+from PySide6.QtCore import QItemSelectionModel, QModelIndex, QPoint, Qt, Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
@@ -18,6 +18,7 @@ from PySide6.QtWidgets import (
 from app.domain.board import AgentView, Board
 from app.ui.console.book import TranscriptBook
 from app.ui.console.pane import ConsolePane
+from app.ui.controls.menu import ControlMenu
 from app.ui.dashboard.delegate import ROW_HEIGHT, AgentDelegate
 from app.ui.dashboard.model import VIEW_ROLE, AgentModel, AgentSorter, Column
 from app.ui.theme import Theme
@@ -84,6 +85,20 @@ class DashboardPage(QWidget):
         self.pane.show_agent(agent)
         flags = QItemSelectionModel.SelectionFlag.ClearAndSelect | QItemSelectionModel.SelectionFlag.Rows
         self._table.selectionModel().setCurrentIndex(index, flags)
+
+    def use_menu(self, menu: ControlMenu) -> None:
+        """The orders for the chosen agent: beside its name below, and on its row."""
+        self.pane.use_menu(menu)
+        self.pane.shown.connect(menu.show_agent)
+        self._table.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        self._table.customContextMenuRequested.connect(lambda place: self._show_menu(menu, place))
+
+    def _show_menu(self, menu: ControlMenu, place: QPoint) -> None:
+        """Under the mouse; asked for by a key, on the chosen row."""
+        index = self._table.indexAt(place)
+        if index.isValid():
+            self._table.setCurrentIndex(index)
+            menu.popup(self._table.viewport().mapToGlobal(place))
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Leave out figures where there is no place for them."""

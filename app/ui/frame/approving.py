@@ -14,7 +14,7 @@ from app.ui.fleet_actions import FleetActions
 from app.ui.typography import SPACE
 from app.ui.widgets.buttons import button
 from app.ui.widgets.labels import ElidedLabel, style_label
-from app.ui.wording import duration
+from app.ui.wording import clock
 
 
 class ApprovingStrip(QWidget):
@@ -52,7 +52,7 @@ class ApprovingStrip(QWidget):
         held = in_time(self._until, self._now())
         self.setVisible(bool(held))
         parts = [
-            f"of {agent or 'the team'} for another {duration((until - self._now()).total_seconds())}"
+            f"of {agent or 'the team'} for another {clock((until - self._now()).total_seconds())}"
             for agent, until in held.items()
         ]
         self._words.setText(f"Every approval is given {', '.join(parts)}" if held else "")

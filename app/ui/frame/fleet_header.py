@@ -16,7 +16,7 @@ from app.domain.text import printable
 from app.ui.fleet_actions import FleetActions, Link
 from app.ui.theme import Theme
 from app.ui.typography import SPACE
-from app.ui.widgets.buttons import button, give_icon
+from app.ui.widgets.buttons import button, give_icon, menu_button
 from app.ui.widgets.chips import Chip
 from app.ui.widgets.labels import ElidedLabel, style_label
 from app.ui.wording import clock, plural
@@ -48,6 +48,7 @@ class FleetHeader(QWidget):
         self._chips = [Chip() for _ in _ORDER]
         self.run = button("Run", "fleet-run", kind="primary")
         self.stop = button("Stop", "fleet-stop")
+        self.team = menu_button("&Team", "fleet-orders", theme, tip="Orders for all agents (Alt+T)")
         self._lay_out()
         self.run.clicked.connect(actions.run)
         self.stop.clicked.connect(actions.stop)
@@ -81,6 +82,7 @@ class FleetHeader(QWidget):
     def _show_buttons(self, board: Board) -> None:
         running = bool(board.run) and not board.outcome
         actions = self._actions
+        self.team.setVisible(bool(board.run))
         self.run.setVisible(not running)
         self.stop.setVisible(running)
         self.run.setEnabled(actions.ready and not actions.starting)
@@ -120,5 +122,6 @@ class FleetHeader(QWidget):
         for chip in (self._rehearsal, *self._chips):
             row.addWidget(chip, 0, Qt.AlignmentFlag.AlignVCenter)
         row.addSpacing(SPACE)
+        row.addWidget(self.team)
         row.addWidget(self.run)
         row.addWidget(self.stop)

@@ -16,12 +16,14 @@ from app.ui.fleet_actions import FleetActions
 from app.ui.interrupts.delegate import InterruptDelegate
 from app.ui.interrupts.detail import InterruptDetail
 from app.ui.interrupts.model import ITEM_ROLE, InterruptModel, InterruptSorter
+from app.ui.interrupts.ways import Way
 from app.ui.theme import Theme
 from app.ui.widgets.empty_state import EmptyState
 
 _LIST_WIDTH = 380
 _NARROW_LIST_WIDTH = 264
 _NARROW = 900
+_WAY_KEYS = {"a": Way.ANSWER, "n": Way.INSTRUCT, "c": Way.CANCEL}
 
 
 class InterruptsPage(QWidget):
@@ -113,6 +115,10 @@ class InterruptsPage(QWidget):
             self.detail.form.choose(int(text) - 1)
         elif text == "r":
             self.detail.form.write()
+        elif text in _WAY_KEYS:
+            self.detail.form.take(_WAY_KEYS[text])
+        elif text == "g":
+            self.detail.toggle_alike()
         else:
             return False
         return True
