@@ -50,7 +50,7 @@ QPushButton[kind="quiet"]:checked { background: $selection; color: $text; }
 QPushButton[kind="quiet"]:focus { border: 2px solid $accent; }
 QPushButton[kind="segment"] { background: transparent; border: 1px solid transparent; color: $muted; min-height: 28px; }
 QPushButton[kind="segment"]:hover { background: $hover; color: $text; }
-QPushButton[kind="segment"]:checked { background: $selection; color: $text; font-weight: 600; }
+QPushButton[kind="segment"]:checked { background: $selection; color: $text; }
 QPushButton[kind="segment"]:focus { border: 1px solid $accent; padding: 0 12px; min-height: 28px; }
 QPushButton[kind="segment"]:disabled { color: $faint; }
 QPushButton[kind="link"] { background: transparent; border: none; color: $accent; padding: 0 4px; min-height: 24px; }
@@ -131,6 +131,11 @@ QWidget#approving QLabel { color: $violet_ink; }
 QWidget#approving QPushButton { background: $violet_ink; color: $violet_ground; }
 QPlainTextEdit[look="quiet"] { background: $sunken; border-color: $border; color: $muted; }
 QRadioButton, QCheckBox { spacing: 8px; min-height: 24px; }
+QRadioButton::indicator { width: 14px; height: 14px; border: 1px solid $muted; border-radius: 8px; background: $surface; }
+QRadioButton::indicator:checked { width: 6px; height: 6px; border: 5px solid $accent; }
+QRadioButton::indicator:focus { border-color: $accent; }
+QRadioButton::indicator:disabled { border-color: $border; }
+QRadioButton:focus { color: $accent; }
 QDialog { background: $surface; }
 QFrame#rule { background: $border; border: none; }
 QFrame#held-message { background: $sunken; border: 1px solid $border; border-radius: 8px; }

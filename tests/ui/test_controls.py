@@ -69,6 +69,10 @@ def dialog(kind: type[QWidget], name: str) -> QWidget:
     return next(w for w in QApplication.topLevelWidgets() if isinstance(w, kind) and w.objectName() == name)
 
 
+def shown(kind: type[QWidget]) -> list[QWidget]:
+    return [w for w in QApplication.topLevelWidgets() if isinstance(w, kind) and w.isVisible()]
+
+
 def possible(made: ControlMenu) -> set[Verb]:
     return {verb for verb in Verb if verb in made._entries and made.entry(verb).isEnabled()}
 
@@ -191,13 +195,14 @@ def test_new_instructions_stand_beside_the_present_ones(room: TestDesk, qtbot: Q
 def test_a_clean_restart_is_confirmed(room: TestDesk, qtbot: QtBot) -> None:
     for answer, given in (("no", []), ("yes", [("reset", blueprint.DEV)])):
         menu(room).entry(Verb.RESET).trigger()
-        box = next(w for w in QApplication.topLevelWidgets() if isinstance(w, QMessageBox) and w.isVisible())
+        (box,) = shown(QMessageBox)
+        assert isinstance(box, QMessageBox)
         assert box.text() == "Restart dev-agent clean?"
         made = box.findChild(QPushButton, f"confirm-reset-{answer}")
         assert made is not None
         QTest.mouseClick(made, Qt.MouseButton.LeftButton)
         qtbot.waitUntil(lambda given=given: orders(room) == given)  # type: ignore[misc]
-        qtbot.waitUntil(lambda box=box: not box.isVisible())  # type: ignore[misc]
+        qtbot.waitUntil(lambda: not shown(QMessageBox))
 
 
 def test_approving_everything_counts_down_in_sight(room: TestDesk, qtbot: QtBot) -> None:
@@ -210,7 +215,7 @@ def test_approving_everything_counts_down_in_sight(room: TestDesk, qtbot: QtBot)
     qtbot.waitUntil(caught(room, room.window.approving.isVisible))
     words = room.window.approving.findChild(QLabel, "approving-words")
     assert isinstance(words, QLabel)
-    assert words.text().startswith("Every approval is given of dev-agent for another 9:5")
+    assert words.text().startswith("Everything is approved for dev-agent, for another 9:5")
     room.late += timedelta(minutes=9)
     room.window.approving.refresh()
     assert "another 0:5" in words.text()

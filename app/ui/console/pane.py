@@ -107,7 +107,7 @@ class ConsolePane(QWidget):
         self._reason = ElidedLabel()
         style_label(self._reason, tone="muted")
         self._figures = label(tone="faint", scale=0.92)
-        self._orders = menu_button("&Agent", f"{name}-orders", theme, tip="Pause, instruct, stop… (Alt+A)")
+        self._orders = menu_button("Agent", f"{name}-orders", theme, key="Alt+A", tip="Pause, instruct, stop…")
         self._orders.hide()
         self._header = QWidget()
         self._header.setObjectName("toolbar")

@@ -52,10 +52,10 @@ class ApprovingStrip(QWidget):
         held = in_time(self._until, self._now())
         self.setVisible(bool(held))
         parts = [
-            f"of {agent or 'the team'} for another {clock((until - self._now()).total_seconds())}"
+            f"{agent or 'the team'}, for another {clock((until - self._now()).total_seconds())}"
             for agent, until in held.items()
         ]
-        self._words.setText(f"Every approval is given {', '.join(parts)}" if held else "")
+        self._words.setText(f"Everything is approved for {'; '.join(parts)}" if held else "")
         self._end.setEnabled(self._actions.ready)
 
     def _ask_again(self) -> None:

@@ -48,7 +48,7 @@ class FleetHeader(QWidget):
         self._chips = [Chip() for _ in _ORDER]
         self.run = button("Run", "fleet-run", kind="primary")
         self.stop = button("Stop", "fleet-stop")
-        self.team = menu_button("&Team", "fleet-orders", theme, tip="Orders for all agents (Alt+T)")
+        self.team = menu_button("Team", "fleet-orders", theme, key="Alt+T", tip="Orders for all agents")
         self._lay_out()
         self.run.clicked.connect(actions.run)
         self.stop.clicked.connect(actions.stop)

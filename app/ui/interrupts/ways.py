@@ -24,7 +24,7 @@ class Way(StrEnum):
 _WORDS = {
     Way.ANSWER: ("Answer", "Let it go on with your answer (A)"),
     Way.INSTRUCT: ("New instructions", "Tell it to do something else (N)"),
-    Way.CANCEL: ("Cancel", "End its task, or the agent (C)"),
+    Way.CANCEL: ("Cancel task or agent", "End its task, or the agent (C)"),
 }
 
 
@@ -100,6 +100,7 @@ class WayChoice(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(SPACE // 2)
         column.addLayout(row)
+        column.addSpacing(SPACE // 2)
         for parts in self._details.values():
             group = QButtonGroup(self)
             for part in parts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QSize, Qt
+from PySide6.QtGui import QKeySequence
 from PySide6.QtWidgets import QPushButton
 
 from app.ui.theme import Theme
@@ -23,9 +24,10 @@ def button(text: str, name: str, *, kind: str = "", tip: str = "") -> QPushButto
     return made
 
 
-def menu_button(text: str, name: str, theme: Theme, *, tip: str = "") -> QPushButton:
-    """A button that opens a menu, and shows it by its arrow."""
-    made = button(text, name, kind="menu", tip=tip)
+def menu_button(text: str, name: str, theme: Theme, *, key: str, tip: str) -> QPushButton:
+    """A button that opens a menu, and shows it by its arrow; ``key`` opens it as well."""
+    made = button(text, name, kind="menu", tip=f"{tip} ({key})")
+    made.setShortcut(QKeySequence(key))
     give_icon(made, theme, "chevron-down", size=14)
     made.setLayoutDirection(Qt.LayoutDirection.RightToLeft)
     return made
