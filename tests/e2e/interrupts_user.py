@@ -1,4 +1,4 @@
-"""A user who answers every kind of interrupt by clicks, and whose engine is killed between a question and its answer.
+"""A user who answers every kind of interrupt by clicks; the engine is killed between each question and its answer.
 
 ``python -m tests.e2e.interrupts_user PROJECT PICTURES SCENARIO``, on a virtual screen. What is answered is what
 ``interrupts/answers.yaml`` says, but told by a hand.
@@ -59,9 +59,9 @@ class InterruptsUser(WindowUser):
         return text is not None and text.isVisible() and text.isEnabled()
 
     def _meet(self, window: QWidget, title: str) -> None:
-        if not self._said("kill -9"):
+        if not self._said(f"kill -9 {title}"):
             self._picture(window, "asked")
-            self._kill_the_engine()
+            self._kill_the_engine(title)
         elif title.startswith("Which colour"):
             self._write(window, "but not too bright")
             self._choose(window, title, "red")
@@ -74,10 +74,10 @@ class InterruptsUser(WindowUser):
         else:
             self._choose(window, title, "Allow once" if "git push" in title else "Deliver once")
 
-    def _kill_the_engine(self) -> None:
+    def _kill_the_engine(self, title: str) -> None:
         engine = engine_info(self._paths)
         assert engine is not None
-        self._say(f"kill -9 {engine.pid}")
+        self._say(f"kill -9 {title}")
         os.kill(engine.pid, signal.SIGKILL)
         self._wait_until = time.monotonic() + 3
 

@@ -39,8 +39,8 @@ class WayChoice(QWidget):
         self._ways = {way: self._way_button(way) for way in Way}
         self._amend = _choice("interrupt-amend", "Beside the instructions it has")
         self._replace = _choice("interrupt-replace", "Instead of the instructions it has")
-        self._task = _choice("interrupt-cancel-task", "Cancel the task: it drops what it is doing, and waits")
-        self._agent = _choice("interrupt-cancel-agent", "Stop the agent: machine off; disk, memory and inbox stay")
+        self._task = _choice("interrupt-cancel-task", "Cancel the task: it drops it, and waits")
+        self._agent = _choice("interrupt-cancel-agent", "Stop the agent: its disk, memory and inbox stay")
         self._details = {Way.INSTRUCT: (self._amend, self._replace), Way.CANCEL: (self._task, self._agent)}
         self._lay_out()
         self.begin()
@@ -69,6 +69,9 @@ class WayChoice(QWidget):
         for one, parts in self._details.items():
             for part in parts:
                 part.setVisible(one is way)
+        if way is Way.CANCEL and self.isVisible():
+            # Else the focus falls from the hidden text to Send, and a stray key would call something off.
+            (self._agent if self._agent.isChecked() else self._task).setFocus()
         self.changed.emit()
 
     def answer(self, text: str) -> Answer | None:
