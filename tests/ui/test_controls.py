@@ -146,6 +146,21 @@ def test_a_row_opens_the_menu_of_its_agent(room: TestDesk, qtbot: QtBot) -> None
     assert orders(room) == [("pause", blueprint.TEST, "now")]
 
 
+@pytest.mark.parametrize("modifier", [Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.ShiftModifier])
+def test_a_key_opens_the_menu_of_the_chosen_agent(room: TestDesk, qtbot: QtBot, modifier: Qt.KeyboardModifier) -> None:
+    with qtbot.waitActive(room.window):
+        room.window.activateWindow()
+    table = room.window.findChild(QTableView, "dashboard-agents")
+    assert isinstance(table, QTableView)
+    table.setFocus()
+    for agent in blueprint.DEV, blueprint.OWNER:
+        room.window.dashboard.show_agent(agent)
+        key = Qt.Key.Key_Menu if modifier is Qt.KeyboardModifier.NoModifier else Qt.Key.Key_F10
+        QTest.keyClick(table, key, modifier)
+        assert menu(room).isVisible() and room.window.dashboard.pane.agent == agent
+        menu(room).close()
+
+
 def test_the_buttons_hold_the_menus(room: TestDesk, qtbot: QtBot) -> None:
     for name, made in (
         ("dashboard-orders", "agent-menu"),

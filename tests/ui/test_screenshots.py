@@ -144,6 +144,13 @@ def test_control(desk: TestDesk, qtbot: QtBot, choice: ThemeChoice, size: tuple[
     qtbot.waitUntil(lambda: desk.actions.ready)
     desk.catch_up()
     name = f"{choice.value}-{size[0]}x{size[1]}"
+    held = [
+        desk.story.hold(blueprint.TEST, blueprint.OWNER, "Figures", "12 of 12 pass", "not allowed")[1] for _ in "12"
+    ]
+    desk.catch_up()
+    desk.window.open_interrupt(held[0])
+    desk.window.interrupts.detail.toggle_alike()
+    keep(desk, qtbot, f"control-alike-{name}")
     desk.window.open_interrupt(question)
     keep(desk, qtbot, f"control-approval-{name}")
     for way in (Way.INSTRUCT, Way.CANCEL):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QItemSelectionModel, QModelIndex, QPoint, Qt, Signal
-from PySide6.QtGui import QResizeEvent
+from PySide6.QtCore import QItemSelectionModel, QModelIndex, QPoint, QRect, Qt, Signal
+from PySide6.QtGui import QKeySequence, QResizeEvent, QShortcut
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHeaderView,
@@ -92,9 +92,14 @@ class DashboardPage(QWidget):
         self.pane.shown.connect(menu.show_agent)
         self._table.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         self._table.customContextMenuRequested.connect(lambda place: self._show_menu(menu, place))
+        for keys in ("Menu", "Shift+F10"):  # Qt itself would take what is in the middle of the table
+            chosen = QShortcut(QKeySequence(keys), self._table, context=Qt.ShortcutContext.WidgetShortcut)
+            chosen.activated.connect(lambda: self._show_menu(menu, self._chosen_row().center()))
+
+    def _chosen_row(self) -> QRect:
+        return self._table.visualRect(self._table.currentIndex())
 
     def _show_menu(self, menu: ControlMenu, place: QPoint) -> None:
-        """Under the mouse; asked for by a key, on the chosen row."""
         index = self._table.indexAt(place)
         if index.isValid():
             self._table.setCurrentIndex(index)

@@ -31,7 +31,9 @@ class ApprovingStrip(QWidget):
         self._words = ElidedLabel()
         self._words.setObjectName("approving-words")
         style_label(self._words, bold=True)
-        self._end = button("Ask me again", "approving-end", kind="attention")
+        self._end = button(
+            "Ask me again", "approving-end", kind="attention", tip="Questions and budgets wait for you all the while"
+        )
         self._end.clicked.connect(self._ask_again)
         row = QHBoxLayout(self)
         row.setContentsMargins(2 * SPACE, 0, 2 * SPACE, 0)
