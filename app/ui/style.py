@@ -135,7 +135,8 @@ QRadioButton::indicator { width: 14px; height: 14px; border: 1px solid $muted; b
 QRadioButton::indicator:checked { width: 6px; height: 6px; border: 5px solid $accent; }
 QRadioButton::indicator:focus { border-color: $accent; }
 QRadioButton::indicator:disabled { border-color: $border; }
-QRadioButton:focus { color: $accent; }
+QRadioButton:focus, QCheckBox:focus { color: $accent; }
+QCheckBox::indicator:unchecked { width: 13px; height: 13px; border: 1px solid $muted; border-radius: 3px; background: $surface; }
 QDialog { background: $surface; }
 QFrame#rule { background: $border; border: none; }
 QFrame#held-message { background: $sunken; border: 1px solid $border; border-radius: 8px; }

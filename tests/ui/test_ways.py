@@ -147,6 +147,20 @@ def test_an_answer_that_was_sent_too_late_says_so(panel: TestDesk, qtbot: QtBot)
     assert error.text() == f"Too late: {question} is answered already. Not sent: “mine”"
 
 
+def test_an_answer_that_was_on_its_way_when_the_engine_went_can_be_given_again(panel: TestDesk, qtbot: QtBot) -> None:
+    question = ask(panel, InterruptKind.APPROVAL, "Once", "No")
+    panel.commands.delay = 60  # it never arrives
+    click(panel, "interrupt-option-0")
+    qtbot.waitUntil(lambda: bool(panel.commands.given))
+    panel.actions.engine_gone()
+    panel.commands.delay = 0
+    panel.actions.connect_engine()
+    qtbot.waitUntil(part(panel, "interrupt-option-0").isEnabled)
+    click(panel, "interrupt-option-1")
+    qtbot.waitUntil(lambda: bool(panel.commands.answers))
+    assert panel.commands.answers == [(question, Answer(option="No"))]
+
+
 @pytest.mark.parametrize(
     ("by", "caption"),
     [("user", "Your answer"), ("file", "Answered from a file"), ("approve-all", "Given, as everything was approved")],

@@ -8,10 +8,10 @@ from datetime import datetime
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QCheckBox, QFrame, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
 
-from app.domain.errors import AlreadyAnswered, SkerryError
+from app.domain.errors import SkerryError
 from app.domain.interrupt import Answer, Exhibit, Interrupt, InterruptState
 from app.domain.text import printable
-from app.ui.fleet_actions import FleetActions
+from app.ui.fleet_actions import FleetActions, Link
 from app.ui.interrupts.answering import AnswerForm
 from app.ui.interrupts.delegate import kind_tone
 from app.ui.interrupts.ways import Way
@@ -20,7 +20,7 @@ from app.ui.typography import SPACE
 from app.ui.widgets.buttons import button
 from app.ui.widgets.chips import Chip
 from app.ui.widgets.labels import ElidedLabel, label, selectable, style_label
-from app.ui.wording import about_words, date_and_time, duration, outcome_words, wants_answer
+from app.ui.wording import about_words, date_and_time, duration, outcome_words, refusal_words, wants_answer
 
 _MAX_WIDTH = 90 * SPACE
 _BY = {
@@ -64,7 +64,7 @@ class InterruptDetail(QWidget):
         self.form.answered.connect(self._give)
         self.form.ways.changed.connect(self._show_together)
         self._console.clicked.connect(self._want_console)
-        actions.link_changed.connect(self.refresh)
+        actions.link_changed.connect(self._link_changed)
         theme.changed.connect(self.refresh)
 
     @property
@@ -123,6 +123,12 @@ class InterruptDetail(QWidget):
             self._show_outcome(item)
         self._show_status(item, is_open)
 
+    def _link_changed(self) -> None:
+        if self._actions.link is Link.LOST:
+            # What becomes of answers on their way nobody can tell: they may be given again, and count once.
+            self._sending.clear()
+        self.refresh()
+
     def _want_console(self) -> None:
         if self._shown is not None:
             self.console_wanted.emit(self._shown.agent)
@@ -162,7 +168,7 @@ class InterruptDetail(QWidget):
 
         def failed(error: SkerryError) -> None:
             self._sending.discard(item.id)
-            self._errors[item.id] = _too_late(error, answer) if isinstance(error, AlreadyAnswered) else str(error)
+            self._errors[item.id] = refusal_words(error, answer.text)
             self.refresh()
 
         # The form stays shut until the fact of the answer arrives: a second click cannot send a second one.
@@ -210,8 +216,9 @@ class InterruptDetail(QWidget):
         column.addWidget(self._message_box())
         column.addWidget(self._exhibits)
         column.addSpacing(SPACE)
-        column.addWidget(self.form)
+        # Above what answers: a click on an option sends at once, so this must be seen first.
         column.addWidget(self._together)
+        column.addWidget(self.form)
         column.addWidget(self._outcome_box())
         column.addWidget(self._status)
         column.addWidget(self._error)
@@ -252,11 +259,6 @@ class InterruptDetail(QWidget):
         box.addWidget(self._settled_caption)
         box.addWidget(self._settled)
         return self._settled_box
-
-
-def _too_late(error: AlreadyAnswered, answer: Answer) -> str:
-    lost = f" Not sent: “{answer.text}”" if answer.text else ""
-    return f"Too late: {error.message}.{lost}"
 
 
 def _exhibit(item: Exhibit) -> str:
