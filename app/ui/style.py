@@ -73,6 +73,7 @@ QLineEdit, QPlainTextEdit[role="editor"], QComboBox {
   selection-background-color: $accent; selection-color: $on_accent;
 }
 QPlainTextEdit[role="editor"] { padding: 4px; }
+QLineEdit#dashboard-filter { margin: 8px 16px 4px 16px; }
 QLineEdit:focus, QPlainTextEdit[role="editor"]:focus, QComboBox:focus { border: 2px solid $accent; padding-left: 7px; }
 QPlainTextEdit[role="editor"]:focus { padding: 3px; }
 QLineEdit:disabled, QPlainTextEdit[role="editor"]:disabled, QComboBox:disabled { background: $window; color: $faint; border-color: $border; }

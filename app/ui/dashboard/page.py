@@ -33,7 +33,7 @@ _WIDTHS = {
 }  # fmt: skip
 _NARROW_WIDTHS = {Column.AGENT: 192, Column.STATE: 168}
 _NARROW = 1000
-_HIDDEN_BELOW = {Column.CALLS: 880, Column.COMMANDS: 880, Column.BUDGET: 880, Column.TOKENS: 800, Column.TURN: 760}
+_HIDDEN_BELOW = {Column.CALLS: 1040, Column.COMMANDS: 1040, Column.BUDGET: 940, Column.TOKENS: 800, Column.TURN: 760}
 
 
 class DashboardPage(QWidget):

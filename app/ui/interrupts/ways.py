@@ -24,7 +24,7 @@ class Way(StrEnum):
 _WORDS = {
     Way.ANSWER: ("Answer", "Let it go on with your answer (A)"),
     Way.INSTRUCT: ("New instructions", "Tell it to do something else (N)"),
-    Way.CANCEL: ("Cancel task or agent", "End its task, or the agent (C)"),
+    Way.CANCEL: ("Cancel…", "End its task, or the agent (C)"),
 }
 
 
