@@ -52,6 +52,7 @@ class InterruptDetail(QWidget):
         self._console = button("Console", "interrupt-console", kind="link", tip="What led to this")
         self._body = selectable(label(wrap=True))
         self._held = selectable(label(wrap=True))
+        self._held_caption = label(tone="faint", scale=0.9)
         self._exhibits = selectable(label(wrap=True))
         self._together = QCheckBox()
         self._alike = 1
@@ -119,6 +120,7 @@ class InterruptDetail(QWidget):
         self._together.setVisible(is_open and self._alike > 1)
         self._show_together()
         self._settled_box.setVisible(not is_open)
+        self._held_caption.setText("The message that waits" if is_open else "The message it was about")
         if not is_open:
             self._show_outcome(item)
         self._show_status(item, is_open)
@@ -246,7 +248,7 @@ class InterruptDetail(QWidget):
         box = QVBoxLayout(self._held_box)
         box.setContentsMargins(2 * SPACE, int(1.5 * SPACE), 2 * SPACE, int(1.5 * SPACE))
         box.setSpacing(SPACE // 2)
-        box.addWidget(label("The message that waits", tone="faint", scale=0.9))
+        box.addWidget(self._held_caption)
         box.addWidget(self._held)
         return self._held_box
 
