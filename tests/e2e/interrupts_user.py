@@ -96,6 +96,8 @@ class InterruptsUser(WindowUser):
 
     def _done(self, window: QWidget, title: str, made: QPushButton) -> None:
         self._answered += 1
+        self._wait_until = self._until  # the next look comes after the click
+        QTest.qWait(200)  # until the window is painted as it is
         self._picture(window, f"answer-{self._answered}")
         self._say(f"{title}: clicking {made.text()!r}")
         self._click(made)
