@@ -20,6 +20,8 @@ from app.control import engine_info, read_board
 from app.ui.application import run_window
 from tests.e2e.window_user import WindowUser
 
+PATIENCE_SECONDS = 700
+"""Each of the five kills costs up to a heartbeat time-out."""
 REPORT = "Painted and helped"
 
 
@@ -29,6 +31,7 @@ class InterruptsUser(WindowUser):
     def __init__(self, application: QApplication, project: Project, paths: Paths, pictures: Path) -> None:
         super().__init__(application, project, paths, pictures)
         self._told: list[str] = []
+        self._until = time.monotonic() + PATIENCE_SECONDS
 
     def _say(self, words: str) -> None:
         self._told.append(words)

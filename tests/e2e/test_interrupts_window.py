@@ -15,7 +15,7 @@ from app.domain.interrupt import InterruptKind, InterruptState
 from tests.e2e.team_on_disk import ROOT, TeamOnDisk, cleared
 from tests.e2e.test_interrupts import PROJECT, check_answers, check_what_was_done
 
-pytestmark = [pytest.mark.vm, pytest.mark.gui, pytest.mark.codex, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.vm, pytest.mark.gui, pytest.mark.codex, pytest.mark.slow, pytest.mark.timeout(1000)]
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def test_every_kind_is_answered_by_clicks_exactly_once(team: TeamOnDisk, screen:
     environment = os.environ | {"DISPLAY": screen, "QT_QPA_PLATFORM": "xcb", "PYTHONPATH": str(ROOT)}
     user = [sys.executable, "-m", "tests.e2e.interrupts_user", str(team.folder), str(pictures)]
     command = [*user, str(PROJECT / "scenario.yaml")]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600, check=False)
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=780, check=False)
     told = done.stdout + done.stderr
     assert done.returncode == 0, told + team.story()
     check_what_was_done(team)
