@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
+from datetime import datetime, timedelta
+from typing import Literal, Protocol
 
 from app.config import Project
 from app.control.letters import Letter
@@ -19,6 +20,36 @@ class Commands(Protocol):
 
     async def stop_fleet(self, fleet: str) -> None:
         """Stop all agents of a fleet."""
+
+    async def stop_agent(self, fleet: str, agent: str) -> None:
+        """Stop one agent."""
+
+    async def start_agent(self, fleet: str, agent: str) -> None:
+        """Start an agent that has ended again: same disk, memory, inbox and conversation."""
+
+    async def pause_agent(self, fleet: str, agent: str, *, to_disk: bool = False, after_command: bool = False) -> None:
+        """Hold an agent: at once, ``after_command``, or ``to_disk`` after its turn."""
+
+    async def resume_agent(self, fleet: str, agent: str) -> None:
+        """Let a paused agent go on where it stood."""
+
+    async def reset_agent(self, fleet: str, agent: str) -> None:
+        """Give an agent a clean machine; it begins anew."""
+
+    async def remove_machine(self, fleet: str, agent: str) -> None:
+        """Take the machine of an agent that has ended away, with its disk."""
+
+    async def cancel_turn(self, fleet: str, agent: str) -> None:
+        """End an agent's turn now; it then waits for what comes in."""
+
+    async def cancel_task(self, fleet: str, agent: str) -> None:
+        """Have an agent drop what it is doing."""
+
+    async def instruct(self, fleet: str, agent: str, text: str, mode: Literal["amend", "replace"] = "amend") -> None:
+        """Give an agent new instructions, beside those it has or instead."""
+
+    async def approve_all(self, fleet: str, lasting: timedelta, agent: str = "") -> datetime:
+        """Approve everything for a while, of one agent or of the team; returns until when."""
 
     async def post(self, fleet: str, letter: Letter) -> str:
         """Write to an agent as the user; returns the message's id once it is in the agent's inbox."""

@@ -76,6 +76,17 @@ class FleetActions(QObject):
 
         self._bridge.submit(self._connect(), connected, self._connect_failed)
 
+    @property
+    def fleet(self) -> str:
+        """The id of the fleet that is commanded."""
+        return self._project.fleet_id
+
+    def give(
+        self, command: Callable[[Commands], Coroutine[Any, Any, T]], done: Callable[[T], None], failed: OnError
+    ) -> None:
+        """Give any other command; exactly one of ``done`` and ``failed`` is called later, unless the window closes."""
+        self._give(command, done, failed)
+
     def run(self) -> None:
         """Start the fleet."""
         if self.starting or not self.ready:

@@ -40,10 +40,19 @@ QPushButton[kind="primary"] { background: $accent; color: $on_accent; border: 1p
 QPushButton[kind="primary"]:hover { background: $accent_hover; border-color: $accent_hover; }
 QPushButton[kind="primary"]:focus { border: 2px solid $text; }
 QPushButton[kind="primary"]:disabled { background: $neutral_ground; color: $faint; border-color: $neutral_ground; }
+QPushButton[kind="danger"] { background: $red_ink; color: $red_ground; border: 1px solid $red_ink; font-weight: 600; }
+QPushButton[kind="danger"]:focus { border: 2px solid $text; }
+QPushButton[kind="danger"]:disabled { background: $neutral_ground; color: $faint; border-color: $neutral_ground; }
+QPushButton::menu-indicator { image: none; width: 0; }
 QPushButton[kind="quiet"] { background: transparent; border: 1px solid transparent; color: $muted; }
 QPushButton[kind="quiet"]:hover { background: $hover; color: $text; }
 QPushButton[kind="quiet"]:checked { background: $selection; color: $text; }
 QPushButton[kind="quiet"]:focus { border: 2px solid $accent; }
+QPushButton[kind="segment"] { background: transparent; border: 1px solid transparent; color: $muted; min-height: 28px; }
+QPushButton[kind="segment"]:hover { background: $hover; color: $text; }
+QPushButton[kind="segment"]:checked { background: $selection; color: $text; }
+QPushButton[kind="segment"]:focus { border: 1px solid $accent; padding: 0 12px; min-height: 28px; }
+QPushButton[kind="segment"]:disabled { color: $faint; }
 QPushButton[kind="link"] { background: transparent; border: none; color: $accent; padding: 0 4px; min-height: 24px; }
 QPushButton[kind="link"]:hover { text-decoration: underline; }
 QPushButton[kind="link"]:focus { border: 1px solid $accent; border-radius: 4px; padding: 0 3px; }
@@ -64,6 +73,7 @@ QLineEdit, QPlainTextEdit[role="editor"], QComboBox {
   selection-background-color: $accent; selection-color: $on_accent;
 }
 QPlainTextEdit[role="editor"] { padding: 4px; }
+QLineEdit#dashboard-filter { margin: 8px 16px 4px 16px; }
 QLineEdit:focus, QPlainTextEdit[role="editor"]:focus, QComboBox:focus { border: 2px solid $accent; padding-left: 7px; }
 QPlainTextEdit[role="editor"]:focus { padding: 3px; }
 QLineEdit:disabled, QPlainTextEdit[role="editor"]:disabled, QComboBox:disabled { background: $window; color: $faint; border-color: $border; }
@@ -117,6 +127,18 @@ QPushButton[kind="attention"] {
 }
 QPushButton[kind="attention"]:focus { border: 2px solid $text; min-height: 22px; padding: 0 10px; }
 QWidget#attention[failed="true"] QPushButton { background: $red_ink; color: $red_ground; }
+QWidget#approving { background: $violet_ground; border-bottom: 1px solid $border; }
+QWidget#approving QLabel { color: $violet_ink; }
+QWidget#approving QPushButton { background: $violet_ink; color: $violet_ground; }
+QPlainTextEdit[look="quiet"] { background: $sunken; border-color: $border; color: $muted; }
+QRadioButton, QCheckBox { spacing: 8px; min-height: 24px; }
+QRadioButton::indicator { width: 14px; height: 14px; border: 1px solid $muted; border-radius: 8px; background: $surface; }
+QRadioButton::indicator:checked { width: 6px; height: 6px; border: 5px solid $accent; }
+QRadioButton::indicator:focus { border-color: $accent; }
+QRadioButton::indicator:disabled { border-color: $border; }
+QRadioButton:focus, QCheckBox:focus { color: $accent; }
+QCheckBox::indicator:unchecked { width: 13px; height: 13px; border: 1px solid $muted; border-radius: 3px; background: $surface; }
+QDialog { background: $surface; }
 QFrame#rule { background: $border; border: none; }
 QFrame#held-message { background: $sunken; border: 1px solid $border; border-radius: 8px; }
 QFrame#outcome { background: $green_ground; border: none; border-radius: 8px; }

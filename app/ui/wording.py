@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from app.domain.envelope import USER, Envelope, MessageState
+from app.domain.errors import AlreadyAnswered, SkerryError
 from app.domain.events import AgentStatus, LimitReached
 from app.domain.interrupt import Answer, Interrupt, InterruptKind, InterruptState, Risk
 from app.domain.text import first_line
@@ -160,6 +161,13 @@ def answer_words(answer: Answer) -> str:
     elif answer.action == "modify":
         parts.insert(0, "new instructions")
     return " — ".join(parts) or "seen"
+
+
+def refusal_words(error: SkerryError, text: str = "") -> str:
+    """Why an answer was not taken; one that came too late is shown with what was written, so that it is not lost."""
+    if not isinstance(error, AlreadyAnswered):
+        return str(error)
+    return f"Too late: {error.message}." + (f" Not sent: “{text}”" if text else "")
 
 
 def outcome_words(interrupt: Interrupt) -> str:

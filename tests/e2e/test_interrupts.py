@@ -43,7 +43,7 @@ def test_every_kind_is_answered_from_a_file_exactly_once(team: TeamOnDisk) -> No
         running.kill()
     assert running.returncode == 0, output + team.story()
     check_what_was_done(team)
-    check_answers(team)
+    check_answers(team, by="file")
 
 
 def check_what_was_done(team: TeamOnDisk) -> None:
@@ -52,7 +52,7 @@ def check_what_was_done(team: TeamOnDisk) -> None:
     assert (team.folder / "agents/test-agent/sandbox/log.txt").read_text() == "read\n", team.story()
 
 
-def check_answers(team: TeamOnDisk) -> None:
+def check_answers(team: TeamOnDisk, *, by: str) -> None:
     items = list(team.board().interrupts.values())
     assert Counter(item.kind for item in items) == {
         InterruptKind.USER_INPUT: 1,
@@ -65,6 +65,6 @@ def check_answers(team: TeamOnDisk) -> None:
     for item in items:
         if item.kind is not InterruptKind.PROGRESS_REPORT:
             assert item.state is InterruptState.ANSWERED
-            assert item.answer is not None and item.answer.by == "file", item
+            assert item.answer is not None and item.answer.by == by, item
     (help_asked,) = [item for item in items if item.kind is InterruptKind.DEBUG_REQUEST]
     assert [(one.name, one.text) for one in help_asked.exhibits] == [("test.log", "1 failed")]

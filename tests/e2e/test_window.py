@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,23 +12,6 @@ import pytest
 from tests.e2e.team_on_disk import ROOT, TeamOnDisk
 
 pytestmark = [pytest.mark.vm, pytest.mark.gui, pytest.mark.slow, pytest.mark.timeout(600)]
-
-
-@pytest.fixture
-def screen() -> Iterator[str]:
-    """A virtual screen of our own; gives its DISPLAY."""
-    read, write = os.pipe()
-    server = subprocess.Popen(
-        ["Xvfb", "-displayfd", str(write), "-screen", "0", "1600x1000x24", "-nolisten", "tcp"],
-        pass_fds=[write],
-        stderr=subprocess.DEVNULL,
-    )
-    os.close(write)
-    with os.fdopen(read) as numbers:
-        number = numbers.readline().strip()
-    yield f":{number}"
-    server.terminate()
-    server.wait(10)
 
 
 def test_the_rehearsal_by_clicks(team: TeamOnDisk, screen: str) -> None:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Literal
 
 from PySide6.QtWidgets import QApplication
 
@@ -15,6 +16,7 @@ from app.domain import events as ev
 from app.domain.board import Board
 from app.domain.envelope import MessageState
 from app.domain.errors import AlreadyAnswered, SkerryError
+from app.domain.events import AgentStatus
 from app.domain.interrupt import Answer, alike
 from app.domain.ports import Progress
 from app.store.journal import Journal, JournalReader
@@ -47,6 +49,7 @@ class MemoryCommands:
         self.letters: list[Letter] = []
         self.refuse: SkerryError | None = None
         self.delay = 0.0
+        self.late = timedelta(minutes=4)
         self.closed = False
 
     async def run_fleet(self, project: Project, *, rehearse: str | None = None) -> str:
@@ -89,6 +92,46 @@ class MemoryCommands:
             self.answers.append((item.id, answer))
         return None
 
+    async def stop_agent(self, fleet: str, agent: str) -> None:
+        await self._take("stop", fleet, agent)
+        self.story.state(agent, AgentStatus.STOPPED, "stopped by the user")
+
+    async def start_agent(self, fleet: str, agent: str) -> None:
+        await self._take("start", fleet, agent)
+        self.story.state(agent, AgentStatus.STARTING, "is started again")
+
+    async def pause_agent(self, fleet: str, agent: str, *, to_disk: bool = False, after_command: bool = False) -> None:
+        await self._take("pause", fleet, agent, "to disk" if to_disk else "after command" if after_command else "now")
+        self.story.state(agent, AgentStatus.PAUSED, "paused by the user")
+
+    async def resume_agent(self, fleet: str, agent: str) -> None:
+        await self._take("resume", fleet, agent)
+        self.story.state(agent, AgentStatus.RUNNING, "goes on")
+
+    async def reset_agent(self, fleet: str, agent: str) -> None:
+        await self._take("reset", fleet, agent)
+
+    async def remove_machine(self, fleet: str, agent: str) -> None:
+        await self._take("remove", fleet, agent)
+
+    async def cancel_turn(self, fleet: str, agent: str) -> None:
+        await self._take("cancel turn", fleet, agent)
+        self.story.state(agent, AgentStatus.IDLE, "its turn was cancelled")
+
+    async def cancel_task(self, fleet: str, agent: str) -> None:
+        await self._take("cancel task", fleet, agent)
+        self.story.state(agent, AgentStatus.IDLE, "its task was cancelled")
+
+    async def instruct(self, fleet: str, agent: str, text: str, mode: Literal["amend", "replace"] = "amend") -> None:
+        await self._take("instruct", fleet, agent, text, mode)
+        self.story.tell(ev.InstructionsChanged, agent, mode=mode, text=text)
+
+    async def approve_all(self, fleet: str, lasting: timedelta, agent: str = "") -> datetime:
+        await self._take("approve all", fleet, agent, str(int(lasting.total_seconds())))
+        until = self.story.at + self.late + lasting
+        self.story.tell(ev.ApprovalsOpened, agent, until=until)
+        return until
+
     async def end_approve_all(self, fleet: str, agent: str = "") -> None:
         await self._take("end approve all", fleet, agent)
         self.story.tell(ev.ApprovalsClosed, agent)
@@ -123,7 +166,7 @@ class TestDesk:
         self.feed = JournalFeed(JournalReader(paths.journal_db), self.project.fleet_id)
         self.engine_state = EngineState(4711, "http://127.0.0.1:8233")
         self.engine = EngineWatch(lambda: self.engine_state)
-        self.late = timedelta(minutes=4)
+        self.late = self.commands.late
         self.window = MainWindow(self.project, self.theme, self.feed, self.engine, self.actions, self.now)
 
     def now(self) -> datetime:

@@ -180,7 +180,7 @@ class Story:
         self.tell(ev.MessageAccepted, sender, envelope=envelope, state=MessageState.HELD, reason=reason)
         title = f"{sender} wants to write to {recipient}"
         options = ("Deliver once", "Always", "Refuse")
-        return name, self.ask(sender, title, "", options, "", InterruptKind.APPROVAL, name)
+        return name, self.ask(sender, title, "", options, "", InterruptKind.APPROVAL, name, f"{sender} to {recipient}")
 
     def move(self, message: str, state: MessageState, reason: str = "") -> None:
         """A message changes state."""
@@ -195,6 +195,7 @@ class Story:
         default: str = "",
         kind: InterruptKind = InterruptKind.USER_INPUT,
         message_id: str | None = None,
+        group: str = "",
     ) -> str:
         """An interrupt; the agent works on when it only reports, or when a message of its is held."""
         name = f"i-{self.run[-1]}{len(self.told):04d}"
@@ -209,6 +210,7 @@ class Story:
             default=default,
             blocking=blocking,
             message_id=message_id,
+            group=group,
             raised_at=self.at,
         )
         self.tell(ev.InterruptRaised, agent, interrupt=interrupt)

@@ -16,6 +16,7 @@ from app.domain.events import AgentStatus
 from app.domain.interrupt import Answer
 from app.ui.engine_watch import EngineState
 from app.ui.frame.navigation import Page
+from app.ui.widgets.chips import Chip
 from tests.ui import blueprint
 from tests.ui.desk import TestDesk
 
@@ -192,3 +193,23 @@ def test_the_window_never_blocks(desk: TestDesk, qtbot: QtBot) -> None:
     clock.stop()
     assert sorted(gaps)[len(gaps) * 95 // 100] < 0.025
     assert max(gaps) < 0.25
+
+
+@pytest.mark.parametrize("width", [760, 900, 1600])
+def test_nothing_is_cut_off_in_a_narrow_window(desk: TestDesk, qtbot: QtBot, width: int) -> None:
+    desk.story.start({f"agent-{number}": "" for number in range(len(AgentStatus))})
+    for number, state in enumerate(AgentStatus):
+        desk.story.state(f"agent-{number}", state, "a reason")
+    question = desk.story.ask("agent-1", "Which?", "", ("Yes", "No"))
+    desk.open(width, 520)
+    qtbot.waitUntil(lambda: desk.actions.ready)
+    desk.catch_up()
+    desk.window.open_interrupt(question)
+    qtbot.waitUntil(lambda: button(desk, "interrupt-send").isVisible())
+    qtbot.wait(20)
+    for name in ("fleet-orders", "fleet-stop", "interrupt-way-cancel", "interrupt-send", "interrupt-console"):
+        made = button(desk, name)
+        assert made.width() >= made.sizeHint().width(), name
+        assert made.mapTo(desk.window, made.rect().topRight()).x() <= width, name
+    urgent = [chip.text for chip in desk.window.header.findChildren(Chip) if chip.isVisible()]
+    assert "1 failed" in urgent and "1 waiting" in urgent

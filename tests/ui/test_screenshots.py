@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from PySide6.QtWidgets import QComboBox
+from PySide6.QtWidgets import QComboBox, QWidget
 from pytestqt.qtbot import QtBot
 
+from app.domain import events as ev
 from app.domain.envelope import MessageState
 from app.domain.events import AgentStatus
 from app.domain.interrupt import InterruptKind
+from app.ui.controls.dialogs import InstructDialog
+from app.ui.controls.menu import ControlMenu
+from app.ui.controls.verbs import Verb
 from app.ui.frame.navigation import Page
+from app.ui.interrupts.ways import Way
 from app.ui.theme import ThemeChoice
 from tests.ui import blueprint
 from tests.ui.desk import TestDesk
@@ -118,3 +124,57 @@ def test_conversations(desk: TestDesk, qtbot: QtBot, choice: ThemeChoice, size: 
     keep(desk, qtbot, f"messages-thread-{name}")
     desk.window.messages._reply()
     keep(desk, qtbot, f"messages-reply-{name}")
+
+
+@pytest.mark.parametrize("choice", [ThemeChoice.LIGHT, ThemeChoice.DARK])
+@pytest.mark.parametrize("size", SIZES)
+def test_control(desk: TestDesk, qtbot: QtBot, choice: ThemeChoice, size: tuple[int, int]) -> None:
+    """The ways to meet a question, the menus, new instructions, and everything approved for a while."""
+    blueprint.with_question(desk.story)
+    question = desk.story.ask(
+        blueprint.DEV,
+        'dev-agent wants to run "git push origin main"',
+        "The rules ask before a push.",
+        ("Allow once", "Always", "Deny"),
+        "Deny",
+        InterruptKind.APPROVAL,
+    )
+    desk.theme.choose(choice)
+    desk.open(*size)
+    qtbot.waitUntil(lambda: desk.actions.ready)
+    desk.catch_up()
+    name = f"{choice.value}-{size[0]}x{size[1]}"
+    held = [
+        desk.story.hold(blueprint.TEST, blueprint.OWNER, "Figures", "12 of 12 pass", "not allowed")[1] for _ in "12"
+    ]
+    desk.catch_up()
+    desk.window.open_interrupt(held[0])
+    desk.window.interrupts.detail.toggle_alike()
+    keep(desk, qtbot, f"control-alike-{name}")
+    desk.window.open_interrupt(question)
+    keep(desk, qtbot, f"control-approval-{name}")
+    for way in (Way.INSTRUCT, Way.CANCEL):
+        desk.window.interrupts.detail.form.take(way)
+        keep(desk, qtbot, f"control-{way.value}-{name}")
+    desk.story.tell(ev.ApprovalsOpened, until=desk.now() + timedelta(minutes=10))
+    desk.catch_up()
+    desk.window.turn_to(Page.DASHBOARD)
+    keep(desk, qtbot, f"control-approving-{name}")
+    menu = desk.window.dashboard.findChild(ControlMenu, "agent-menu")
+    assert isinstance(menu, ControlMenu)
+    menu.popup(desk.window.mapToGlobal(desk.window.rect().center()))
+    keep_picture(menu, f"control-menu-{name}")
+    menu.close()
+    menu.entry(Verb.INSTRUCT).trigger()
+    dialog = desk.window.findChild(InstructDialog)
+    assert dialog is not None
+    keep_picture(dialog, f"control-instruct-dialog-{name}")
+
+
+def keep_picture(part: QWidget, name: str) -> None:
+    """Paint a menu or dialog; write the picture where SKERRY_SCREENSHOTS says."""
+    picture = part.grab()
+    assert picture.width() > 0
+    folder = os.environ.get("SKERRY_SCREENSHOTS")
+    if folder:
+        assert picture.save(str(Path(folder) / f"{name}.png"))

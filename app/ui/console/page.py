@@ -10,6 +10,7 @@ from app.domain.board import Board
 from app.domain.events import AgentStatus
 from app.ui.console.book import TranscriptBook
 from app.ui.console.pane import ConsolePane
+from app.ui.controls.menu import ControlMenu
 from app.ui.theme import Theme
 from app.ui.typography import SPACE
 from app.ui.widgets.chips import paint_dot
@@ -62,6 +63,11 @@ class ConsolePage(QWidget):
         if agent in self._names():
             self._tabs.setCurrentIndex(self._names().index(agent))
             self.pane.show_agent(agent)
+
+    def use_menu(self, menu: ControlMenu) -> None:
+        """The orders for the agent that is shown."""
+        self.pane.use_menu(menu)
+        self.pane.shown.connect(menu.show_agent)
 
     def _filled(self) -> QWidget:
         filled = QWidget()

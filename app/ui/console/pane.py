@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from PySide6.QtCore import QEvent, QObject
-from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtCore import QEvent, QObject, Signal
+from PySide6.QtWidgets import QHBoxLayout, QMenu, QSizePolicy, QStackedWidget, QVBoxLayout, QWidget
 
 from app.domain.board import AgentView, Board
 from app.domain.events import Event
@@ -15,7 +15,7 @@ from app.ui.console.transcriber import Transcriber
 from app.ui.console.view import TranscriptView
 from app.ui.theme import Theme
 from app.ui.typography import SPACE
-from app.ui.widgets.buttons import button, give_icon
+from app.ui.widgets.buttons import button, give_icon, menu_button
 from app.ui.widgets.chips import Chip
 from app.ui.widgets.empty_state import EmptyState
 from app.ui.widgets.labels import ElidedLabel, label, style_label
@@ -23,7 +23,9 @@ from app.ui.wording import count, plural, state_word
 
 
 class ConsolePane(QWidget):
-    """Shows the transcript of the agent it was told to show."""
+    """Shows the transcript of the agent it was told to show; ``shown`` says which that is now."""
+
+    shown = Signal(str)
 
     def __init__(self, theme: Theme, book: TranscriptBook, name: str) -> None:
         super().__init__()
@@ -41,7 +43,7 @@ class ConsolePane(QWidget):
         self._latest.setParent(self.view)
         self._latest.hide()
         give_icon(self._latest, theme, "arrow-down")
-        self._lay_out(name)
+        self._lay_out(theme, name)
         self.view.installEventFilter(self)
         self.view.following_changed.connect(self._follow_changed)
         self._latest.clicked.connect(lambda: self.view.follow(True))
@@ -58,8 +60,14 @@ class ConsolePane(QWidget):
         """Show another agent's transcript."""
         if agent != self._agent:
             self._agent = agent
+            self.shown.emit(agent)
             self.reload()
             self.show_board(self._book.board)
+
+    def use_menu(self, menu: QMenu) -> None:
+        """The orders for the agent that is shown."""
+        self._orders.setMenu(menu)
+        self._orders.show()
 
     def reload(self) -> None:
         """Write the transcript anew from the kept facts."""
@@ -92,13 +100,15 @@ class ConsolePane(QWidget):
             self._place_button()
         return False
 
-    def _lay_out(self, name: str) -> None:
+    def _lay_out(self, theme: Theme, name: str) -> None:
         self._name = label(scale=1.1, bold=True)
         self._name.setObjectName(f"{name}-agent")
         self._chip = Chip()
         self._reason = ElidedLabel()
         style_label(self._reason, tone="muted")
         self._figures = label(tone="faint", scale=0.92)
+        self._orders = menu_button("Agent", f"{name}-orders", theme, key="Alt+A", tip="Pause, instruct, stop…")
+        self._orders.hide()
         self._header = QWidget()
         self._header.setObjectName("toolbar")
         self._header.setFixedHeight(6 * SPACE)
@@ -109,6 +119,7 @@ class ConsolePane(QWidget):
         row.addWidget(self._chip)
         row.addWidget(self._reason, 1)
         row.addWidget(self._figures)
+        row.addWidget(self._orders)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)

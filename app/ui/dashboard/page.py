@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QItemSelectionModel, QModelIndex, Qt, Signal
-from PySide6.QtGui import QResizeEvent
+from PySide6.QtCore import QItemSelectionModel, QModelIndex, QPoint, QRect, Qt, Signal
+from PySide6.QtGui import QKeySequence, QResizeEvent, QShortcut
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHeaderView,
@@ -18,6 +18,7 @@ from PySide6.QtWidgets import (
 from app.domain.board import AgentView, Board
 from app.ui.console.book import TranscriptBook
 from app.ui.console.pane import ConsolePane
+from app.ui.controls.menu import ControlMenu
 from app.ui.dashboard.delegate import ROW_HEIGHT, AgentDelegate
 from app.ui.dashboard.model import VIEW_ROLE, AgentModel, AgentSorter, Column
 from app.ui.theme import Theme
@@ -32,7 +33,7 @@ _WIDTHS = {
 }  # fmt: skip
 _NARROW_WIDTHS = {Column.AGENT: 192, Column.STATE: 168}
 _NARROW = 1000
-_HIDDEN_BELOW = {Column.CALLS: 880, Column.COMMANDS: 880, Column.BUDGET: 880, Column.TOKENS: 800, Column.TURN: 760}
+_HIDDEN_BELOW = {Column.CALLS: 1040, Column.COMMANDS: 1040, Column.BUDGET: 940, Column.TOKENS: 800, Column.TURN: 760}
 
 
 class DashboardPage(QWidget):
@@ -84,6 +85,25 @@ class DashboardPage(QWidget):
         self.pane.show_agent(agent)
         flags = QItemSelectionModel.SelectionFlag.ClearAndSelect | QItemSelectionModel.SelectionFlag.Rows
         self._table.selectionModel().setCurrentIndex(index, flags)
+
+    def use_menu(self, menu: ControlMenu) -> None:
+        """The orders for the chosen agent: beside its name below, and on its row."""
+        self.pane.use_menu(menu)
+        self.pane.shown.connect(menu.show_agent)
+        self._table.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        self._table.customContextMenuRequested.connect(lambda place: self._show_menu(menu, place))
+        for keys in ("Menu", "Shift+F10"):  # Qt itself would take what is in the middle of the table
+            chosen = QShortcut(QKeySequence(keys), self._table, context=Qt.ShortcutContext.WidgetShortcut)
+            chosen.activated.connect(lambda: self._show_menu(menu, self._chosen_row().center()))
+
+    def _chosen_row(self) -> QRect:
+        return self._table.visualRect(self._table.currentIndex())
+
+    def _show_menu(self, menu: ControlMenu, place: QPoint) -> None:
+        index = self._table.indexAt(place)
+        if index.isValid():
+            self._table.setCurrentIndex(index)
+            menu.popup(self._table.viewport().mapToGlobal(place))
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Leave out figures where there is no place for them."""

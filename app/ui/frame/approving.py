@@ -14,7 +14,7 @@ from app.ui.fleet_actions import FleetActions
 from app.ui.typography import SPACE
 from app.ui.widgets.buttons import button
 from app.ui.widgets.labels import ElidedLabel, style_label
-from app.ui.wording import duration
+from app.ui.wording import clock
 
 
 class ApprovingStrip(QWidget):
@@ -31,7 +31,9 @@ class ApprovingStrip(QWidget):
         self._words = ElidedLabel()
         self._words.setObjectName("approving-words")
         style_label(self._words, bold=True)
-        self._end = button("Ask me again", "approving-end", kind="attention")
+        self._end = button(
+            "Ask me again", "approving-end", kind="attention", tip="Questions and budgets wait for you all the while"
+        )
         self._end.clicked.connect(self._ask_again)
         row = QHBoxLayout(self)
         row.setContentsMargins(2 * SPACE, 0, 2 * SPACE, 0)
@@ -52,10 +54,10 @@ class ApprovingStrip(QWidget):
         held = in_time(self._until, self._now())
         self.setVisible(bool(held))
         parts = [
-            f"of {agent or 'the team'} for another {duration((until - self._now()).total_seconds())}"
+            f"{agent or 'the team'}, for another {clock((until - self._now()).total_seconds())}"
             for agent, until in held.items()
         ]
-        self._words.setText(f"Every approval is given {', '.join(parts)}" if held else "")
+        self._words.setText(f"Everything is approved for {'; '.join(parts)}" if held else "")
         self._end.setEnabled(self._actions.ready)
 
     def _ask_again(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QColor
+from PySide6.QtGui import QColor, QKeySequence
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QWidget
 
 from app.domain.board import Board
@@ -59,7 +59,8 @@ class AttentionStrip(QWidget):
         self._sign = QLabel()
         self._words = ElidedLabel()
         self._more = label()
-        self._go = button("Go there", "attention-go", kind="attention")
+        self._go = button("Go there", "attention-go", kind="attention", tip="Ctrl+J")
+        self._go.setShortcut(QKeySequence("Ctrl+J"))
         self._words.setObjectName("attention-words")
         style_label(self._words, bold=True)
         row = QHBoxLayout(self)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from app.config import Project
@@ -16,7 +17,7 @@ from app.domain.text import printable
 from app.ui.fleet_actions import FleetActions, Link
 from app.ui.theme import Theme
 from app.ui.typography import SPACE
-from app.ui.widgets.buttons import button, give_icon
+from app.ui.widgets.buttons import button, give_icon, menu_button
 from app.ui.widgets.chips import Chip
 from app.ui.widgets.labels import ElidedLabel, style_label
 from app.ui.wording import clock, plural
@@ -25,6 +26,7 @@ _ORDER = (
     AgentStatus.FAILED, AgentStatus.WAITING, AgentStatus.RUNNING, AgentStatus.STARTING, AgentStatus.IDLE,
     AgentStatus.PAUSED, AgentStatus.COMPLETED, AgentStatus.STOPPED,
 )  # fmt: skip
+_NAME_WIDTH = 20 * SPACE
 _OUTCOMES = {"completed": "Completed", "stopped": "Stopped", "failed": "Failed"}
 
 
@@ -42,12 +44,14 @@ class FleetHeader(QWidget):
         self._now = now
         self._board = Board(project.fleet_id)
         self._ended_at: datetime | None = None
+        self._states: Counter[AgentStatus] = Counter()
         self._name = ElidedLabel()
         self._line = ElidedLabel()
         self._rehearsal = Chip(dot=False)
         self._chips = [Chip() for _ in _ORDER]
         self.run = button("Run", "fleet-run", kind="primary")
         self.stop = button("Stop", "fleet-stop")
+        self.team = menu_button("Team", "fleet-orders", theme, key="Alt+T", tip="Orders for all agents")
         self._lay_out()
         self.run.clicked.connect(actions.run)
         self.stop.clicked.connect(actions.stop)
@@ -69,18 +73,36 @@ class FleetHeader(QWidget):
         self._name.setText(self._project.name)
         self.tick()
         board = self._board
-        self._rehearsal.setVisible(bool(board.rehearsal))
         self._rehearsal.show_state("Rehearsal", self._theme.tokens.violet)
         self._rehearsal.setToolTip(f"A scripted model stands in: {printable(board.rehearsal)}")
         states = Counter(view.state for view in board.agents.values())
         for state, chip in zip(_ORDER, self._chips, strict=True):
-            chip.setVisible(states[state] > 0)
             chip.show_state(f"{states[state]} {state.value}", self._theme.tokens.agent(state))
+        self._states = states
         self._show_buttons(board)
+        self._fit()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Chips give way where there is no room for them."""
+        super().resizeEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        """Show the most urgent states that there is room for; all of them are in the tool tip."""
+        buttons = (self.team, self.run, self.stop)
+        taken = sum(made.sizeHint().width() + SPACE for made in buttons if not made.isHidden())
+        room = self.width() - taken - _NAME_WIDTH
+        for state, chip in zip(_ORDER, self._chips, strict=True):
+            room -= chip.sizeHint().width() + SPACE if self._states[state] else 0
+            chip.setVisible(self._states[state] > 0 and room >= 0)
+        self._rehearsal.setVisible(bool(self._board.rehearsal) and room >= self._rehearsal.sizeHint().width() + SPACE)
+        words = ", ".join(f"{self._states[state]} {state.value}" for state in _ORDER if self._states[state])
+        self._line.setToolTip(words)
 
     def _show_buttons(self, board: Board) -> None:
         running = bool(board.run) and not board.outcome
         actions = self._actions
+        self.team.setVisible(bool(board.run))
         self.run.setVisible(not running)
         self.stop.setVisible(running)
         self.run.setEnabled(actions.ready and not actions.starting)
@@ -120,5 +142,6 @@ class FleetHeader(QWidget):
         for chip in (self._rehearsal, *self._chips):
             row.addWidget(chip, 0, Qt.AlignmentFlag.AlignVCenter)
         row.addSpacing(SPACE)
+        row.addWidget(self.team)
         row.addWidget(self.run)
         row.addWidget(self.stop)

@@ -22,6 +22,7 @@ from app.config import Project
 from app.domain.board import Board
 from app.ui.console.book import TranscriptBook
 from app.ui.console.page import ConsolePage
+from app.ui.controls.menu import Controls
 from app.ui.dashboard.page import DashboardPage
 from app.ui.engine_watch import EngineState, EngineWatch
 from app.ui.feed import Advance, JournalFeed
@@ -68,6 +69,7 @@ class MainWindow(QMainWindow):
         self.messages = MessagesPage(theme, actions)
         self.interrupts = InterruptsPage(theme, actions, now)
         self.console = ConsolePage(theme, self.book)
+        self.controls = Controls(project, actions, now, self)
         self._stack = QStackedWidget()
         self._frame = QWidget()
         self._engine_pid = 0
@@ -116,6 +118,7 @@ class MainWindow(QMainWindow):
         self.header.show_board(board, self._feed.ended_at)
         self.attention.show_board(board)
         self.approving.show_board(board)
+        self.controls.show_board(board)
         self._show_counts(board)
         if was_empty and self._frame.hasFocus():
             self._focus_page()
@@ -217,6 +220,9 @@ class MainWindow(QMainWindow):
         row.addLayout(right, 1)
         self.setCentralWidget(frame)
         self.navigation.use_menu(self._menu())
+        self.header.team.setMenu(self.controls.team)
+        self.dashboard.use_menu(self.controls.for_agent(self.dashboard))
+        self.console.use_menu(self.controls.for_agent(self.console))
 
     def _menu(self) -> QMenu:
         menu = QMenu(self)

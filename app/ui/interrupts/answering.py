@@ -1,4 +1,4 @@
-"""The part of the panel that answers: options as buttons, free text, Send; each knows what exactly will go out."""
+"""The part of the panel that answers: options, free text, instructions, an end; Send says what exactly goes out."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QHBoxLayout, QPlainTextEdit, QPushButton, QVBoxLay
 
 from app.domain.interrupt import Answer, Interrupt, InterruptKind
 from app.domain.text import first_line, printable
+from app.ui.interrupts.ways import Way, WayChoice
 from app.ui.typography import SPACE, base_font
 from app.ui.widgets.buttons import button
 from app.ui.widgets.labels import label
@@ -29,12 +30,14 @@ class AnswerForm(QWidget):
         self._picked = False
         self._enabled = True
         self._buttons: list[QPushButton] = []
+        self.ways = WayChoice()
         self._options = QVBoxLayout()
         self._text = QPlainTextEdit()
         self._hint = label(tone="faint", scale=0.9, wrap=True)
         self._send = button("Send", "interrupt-send", kind="primary", tip="Ctrl+Enter")
         self._lay_out()
         self._text.textChanged.connect(self._refresh)
+        self.ways.changed.connect(self._refresh)
         self._send.clicked.connect(self.send)
 
     @property
@@ -48,14 +51,15 @@ class AnswerForm(QWidget):
         self._picked = False
         self._choice = interrupt.default if interrupt.default in interrupt.options else ""
         self._text.clear()
-        self._text.setPlaceholderText(_placeholder(interrupt))
         self._make_buttons(interrupt.options)
+        self.ways.begin()
         self._refresh()
 
     def set_enabled(self, enabled: bool) -> None:
         """Whether an answer can be given now."""
         self._enabled = enabled
         self._text.setEnabled(enabled)
+        self.ways.setEnabled(enabled)
         for made in self._buttons:
             made.setEnabled(enabled)
         self._refresh()
@@ -64,10 +68,19 @@ class AnswerForm(QWidget):
         """Pick the option ``number``, counted from 0; picking it again lets go of it."""
         if not self._enabled or self._interrupt is None or not 0 <= number < len(self._interrupt.options):
             return
+        if self.ways.way is not Way.ANSWER:
+            self.ways.choose(Way.ANSWER)
         option = self._interrupt.options[number]
         again = self._picked and self._choice == option
         self._choice, self._picked = ("" if again else option), not again
         self._refresh()
+
+    def take(self, way: Way) -> None:
+        """Answer, instruct or cancel; new instructions are at once ready to be written."""
+        if self._enabled:
+            self.ways.choose(way)
+            if way is Way.INSTRUCT:
+                self.write()
 
     def write(self) -> None:
         """Put the text cursor into the field."""
@@ -89,29 +102,52 @@ class AnswerForm(QWidget):
         item, text = self._interrupt, self._written()
         if item is None:
             return None
+        if self.ways.way is not Way.ANSWER:
+            return self.ways.answer(text)
         option = self._choice if self._picked or not text or item.kind is InterruptKind.APPROVAL else ""
         if option or text:
             return Answer(option=option, text=text)
         # A report needs no words: it is enough that it was seen.
         return None if wants_answer(item) else Answer()
 
+    @property
+    def draft(self) -> str:
+        """What is written and not sent."""
+        return self._written()
+
     def _written(self) -> str:
         return self._text.toPlainText().strip()
 
     def _refresh(self) -> None:
         answer = self._answer()
+        way = self.ways.way
         allowed = answer is not None and not (self._needs_option() and not answer.option)
         self._send.setEnabled(self._enabled and allowed)
-        self._send.setText(_send_words(answer))
+        self._send.setText(_send_words(answer) if way is Way.ANSWER else self.ways.send_words())
+        self._show_kind("danger" if way is Way.CANCEL else "primary")
         for made in self._buttons:
+            made.setVisible(way is Way.ANSWER)
             made.setChecked(made.property("option") == self._choice)
+            made.setText(self._option_words(made))
+        self._text.setVisible(way is not Way.CANCEL)
+        if self._interrupt is not None:
+            self._text.setPlaceholderText(_placeholder(self._interrupt, way))
         self._hint.setText(self._hint_words())
 
+    def _show_kind(self, kind: str) -> None:
+        if self._send.property("kind") != kind:
+            self._send.setProperty("kind", kind)
+            self._send.style().unpolish(self._send)
+            self._send.style().polish(self._send)
+
     def _needs_option(self) -> bool:
-        return self._interrupt is not None and self._interrupt.kind is InterruptKind.APPROVAL
+        approval = self._interrupt is not None and self._interrupt.kind is InterruptKind.APPROVAL
+        return approval and self.ways.way is Way.ANSWER
 
     def _hint_words(self) -> str:
-        keys = min(len(self._buttons), MAX_KEYS)
+        if self.ways.way is Way.CANCEL:
+            return "Ctrl+Enter to send, A to answer after all"
+        keys = min(len(self._buttons), MAX_KEYS) if self.ways.way is Way.ANSWER else 0
         picks = f"1–{keys} to pick, " if keys > 1 else "1 to pick, " if keys else ""
         return f"{picks}Ctrl+Enter to send, J and K for the next and the one before"
 
@@ -128,17 +164,24 @@ class AnswerForm(QWidget):
 
     def _option_button(self, number: int, option: str) -> QPushButton:
         assert self._interrupt is not None
-        shown = printable(option).replace("&", "&&")
-        key = f"{number + 1}   " if number < MAX_KEYS else ""
-        whose = "suggested" if self._interrupt.kind is InterruptKind.APPROVAL else "the agent’s choice"
-        default = f"   ({whose})" if option == self._interrupt.default else ""
-        made = button(f"{key}{shown}{default}", f"interrupt-option-{number}", kind="option", tip="Answer with this")
+        made = button("", f"interrupt-option-{number}", kind="option", tip="Answer with this")
         made.setCheckable(True)
         made.setEnabled(self._enabled)
         made.setProperty("option", option)
+        made.setProperty("number", number)
         made.setAccessibleName(f"Answer: {printable(option)}")
         made.clicked.connect(lambda _checked=False, option=option: self._press(option))
         return made
+
+    def _option_words(self, made: QPushButton) -> str:
+        """Its key, the option, and what a click would send along."""
+        assert self._interrupt is not None
+        option, number = str(made.property("option")), int(made.property("number"))
+        key = f"{number + 1}   " if number < MAX_KEYS else ""
+        whose = "suggested" if self._interrupt.kind is InterruptKind.APPROVAL else "the agent’s choice"
+        default = f"   ({whose})" if option == self._interrupt.default else ""
+        note = "   + your note" if self._written() else ""
+        return key + printable(option).replace("&", "&&") + default + note
 
     def _lay_out(self) -> None:
         self._options.setSpacing(SPACE)
@@ -155,14 +198,17 @@ class AnswerForm(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(int(1.5 * SPACE))
+        layout.addWidget(self.ways)
         layout.addLayout(self._options)
         layout.addWidget(self._text)
         layout.addLayout(bottom)
 
 
-def _placeholder(interrupt: Interrupt) -> str:
+def _placeholder(interrupt: Interrupt, way: Way) -> str:
+    if way is Way.INSTRUCT:
+        return "What it shall do from now on"
     if interrupt.kind is InterruptKind.APPROVAL:
-        return "A note that goes with your decision (optional)"
+        return "A note that goes with your decision, such as why not (optional)"
     if not wants_answer(interrupt):
         return "Reply to the report (optional)"
     return "Or answer in your own words" if interrupt.options else "Your answer"

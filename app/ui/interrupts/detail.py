@@ -11,17 +11,23 @@ from PySide6.QtWidgets import QCheckBox, QFrame, QHBoxLayout, QScrollArea, QVBox
 from app.domain.errors import SkerryError
 from app.domain.interrupt import Answer, Exhibit, Interrupt, InterruptState
 from app.domain.text import printable
-from app.ui.fleet_actions import FleetActions
+from app.ui.fleet_actions import FleetActions, Link
 from app.ui.interrupts.answering import AnswerForm
 from app.ui.interrupts.delegate import kind_tone
+from app.ui.interrupts.ways import Way
 from app.ui.theme import Theme
 from app.ui.typography import SPACE
 from app.ui.widgets.buttons import button
 from app.ui.widgets.chips import Chip
 from app.ui.widgets.labels import ElidedLabel, label, selectable, style_label
-from app.ui.wording import about_words, date_and_time, duration, outcome_words, wants_answer
+from app.ui.wording import about_words, date_and_time, duration, outcome_words, refusal_words, wants_answer
 
 _MAX_WIDTH = 90 * SPACE
+_BY = {
+    "default": "Taken by default",
+    "file": "Answered from a file",
+    "approve-all": "Given, as everything was approved",
+}
 
 
 class InterruptDetail(QWidget):
@@ -46,6 +52,7 @@ class InterruptDetail(QWidget):
         self._console = button("Console", "interrupt-console", kind="link", tip="What led to this")
         self._body = selectable(label(wrap=True))
         self._held = selectable(label(wrap=True))
+        self._held_caption = label(tone="faint", scale=0.9)
         self._exhibits = selectable(label(wrap=True))
         self._together = QCheckBox()
         self._alike = 1
@@ -56,8 +63,9 @@ class InterruptDetail(QWidget):
         self._error = label(tone="danger", wrap=True)
         self._lay_out()
         self.form.answered.connect(self._give)
+        self.form.ways.changed.connect(self._show_together)
         self._console.clicked.connect(self._want_console)
-        actions.link_changed.connect(self.refresh)
+        actions.link_changed.connect(self._link_changed)
         theme.changed.connect(self.refresh)
 
     @property
@@ -73,6 +81,7 @@ class InterruptDetail(QWidget):
         before, self._shown = self._shown, interrupt
         if interrupt is None:
             return
+        self._say_too_late(before, interrupt)
         if before is None or before.id != interrupt.id:
             self._title.setText(printable(interrupt.title))
             self._body.setText(printable(interrupt.body))
@@ -92,6 +101,11 @@ class InterruptDetail(QWidget):
         self._together.setText(f"Answer all {count} like this one")
         self.refresh()
 
+    def toggle_alike(self) -> None:
+        """Answer those like it as well, or only this one."""
+        if self._together.isVisible() and self._together.isEnabled():
+            self._together.toggle()
+
     def refresh(self) -> None:
         """Bring age, state and the answer up to date."""
         item = self._shown
@@ -104,19 +118,25 @@ class InterruptDetail(QWidget):
         self.form.setVisible(is_open)
         self.form.set_enabled(is_open and self._actions.ready and item.id not in self._sending)
         self._together.setVisible(is_open and self._alike > 1)
+        self._show_together()
         self._settled_box.setVisible(not is_open)
+        self._held_caption.setText("The message that waits" if is_open else "The message it was about")
         if not is_open:
             self._show_outcome(item)
         self._show_status(item, is_open)
+
+    def _link_changed(self) -> None:
+        if self._actions.link is Link.LOST:
+            # What becomes of answers on their way nobody can tell: they may be given again, and count once.
+            self._sending.clear()
+        self.refresh()
 
     def _want_console(self) -> None:
         if self._shown is not None:
             self.console_wanted.emit(self._shown.agent)
 
     def _show_outcome(self, item: Interrupt) -> None:
-        by_default = item.answer is not None and item.answer.by == "default"
-        by_user = item.answer is not None and not by_default
-        self._settled_caption.setText("Your answer" if by_user else "Taken by default" if by_default else "Closed")
+        self._settled_caption.setText("Closed" if item.answer is None else _BY.get(item.answer.by, "Your answer"))
         self._settled.setText(printable(outcome_words(item)))
 
     def _show_status(self, item: Interrupt, is_open: bool) -> None:
@@ -150,12 +170,27 @@ class InterruptDetail(QWidget):
 
         def failed(error: SkerryError) -> None:
             self._sending.discard(item.id)
-            self._errors[item.id] = str(error)
+            self._errors[item.id] = refusal_words(error, answer.text)
             self.refresh()
 
         # The form stays shut until the fact of the answer arrives: a second click cannot send a second one.
-        give = self._actions.answer_alike if self._together.isChecked() and self._alike > 1 else self._actions.answer
+        give = self._actions.answer_alike if self._for_all(answer) else self._actions.answer
         give(item.id, answer, self.refresh, failed)
+
+    def _for_all(self, answer: Answer) -> bool:
+        return self._together.isChecked() and self._alike > 1 and answer.action == "resume"
+
+    def _show_together(self) -> None:
+        plain = self.form.ways.way is Way.ANSWER
+        self._together.setEnabled(plain and self.form.isEnabled())
+        self._together.setToolTip("G" if plain else "Instructions and ends are for one question at a time")
+
+    def _say_too_late(self, before: Interrupt | None, now: Interrupt) -> None:
+        """Somebody else was quicker while an answer was being written here: what was written is not lost from sight."""
+        same = before is not None and before.id == now.id and before.state is InterruptState.OPEN
+        draft = self.form.draft
+        if same and now.state is not InterruptState.OPEN and draft and now.id not in self._sending:
+            self._errors.setdefault(now.id, f"Too late: this was closed while you wrote. Not sent: “{draft}”")
 
     def _lay_out(self) -> None:
         for name, part in (
@@ -183,8 +218,9 @@ class InterruptDetail(QWidget):
         column.addWidget(self._message_box())
         column.addWidget(self._exhibits)
         column.addSpacing(SPACE)
-        column.addWidget(self.form)
+        # Above what answers: a click on an option sends at once, so this must be seen first.
         column.addWidget(self._together)
+        column.addWidget(self.form)
         column.addWidget(self._outcome_box())
         column.addWidget(self._status)
         column.addWidget(self._error)
@@ -212,7 +248,7 @@ class InterruptDetail(QWidget):
         box = QVBoxLayout(self._held_box)
         box.setContentsMargins(2 * SPACE, int(1.5 * SPACE), 2 * SPACE, int(1.5 * SPACE))
         box.setSpacing(SPACE // 2)
-        box.addWidget(label("The message that waits", tone="faint", scale=0.9))
+        box.addWidget(self._held_caption)
         box.addWidget(self._held)
         return self._held_box
 

@@ -16,12 +16,15 @@ from app.ui.fleet_actions import FleetActions
 from app.ui.interrupts.delegate import InterruptDelegate
 from app.ui.interrupts.detail import InterruptDetail
 from app.ui.interrupts.model import ITEM_ROLE, InterruptModel, InterruptSorter
+from app.ui.interrupts.ways import Way
 from app.ui.theme import Theme
 from app.ui.widgets.empty_state import EmptyState
 
 _LIST_WIDTH = 380
 _NARROW_LIST_WIDTH = 264
 _NARROW = 900
+_SIDE_BY_SIDE = 660
+_WAY_KEYS = {"a": Way.ANSWER, "n": Way.INSTRUCT, "c": Way.CANCEL}
 
 
 class InterruptsPage(QWidget):
@@ -98,10 +101,15 @@ class InterruptsPage(QWidget):
             super().keyPressEvent(event)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """A narrower list in a narrow window."""
+        """A narrower list in a narrow window; above the chosen one where both do not fit side by side."""
         super().resizeEvent(event)
-        width = _NARROW_LIST_WIDTH if event.size().width() < _NARROW else _LIST_WIDTH
-        self._splitter.setSizes([width, event.size().width() - width])
+        size = event.size()
+        below = size.width() < _SIDE_BY_SIDE
+        self._splitter.setOrientation(Qt.Orientation.Vertical if below else Qt.Orientation.Horizontal)
+        whole = size.height() if below else size.width()
+        first = _NARROW_LIST_WIDTH if size.width() < _NARROW else _LIST_WIDTH
+        first = whole // 3 if below else first
+        self._splitter.setSizes([first, whole - first])
 
     def _key(self, event: QKeyEvent) -> bool:
         if event.modifiers() not in (Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.KeypadModifier):
@@ -113,6 +121,10 @@ class InterruptsPage(QWidget):
             self.detail.form.choose(int(text) - 1)
         elif text == "r":
             self.detail.form.write()
+        elif text in _WAY_KEYS:
+            self.detail.form.take(_WAY_KEYS[text])
+        elif text == "g":
+            self.detail.toggle_alike()
         else:
             return False
         return True

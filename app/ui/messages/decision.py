@@ -7,10 +7,11 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QVBoxLayout
 from app.domain.errors import SkerryError
 from app.domain.interrupt import Answer, Interrupt
 from app.domain.text import printable
-from app.ui.fleet_actions import FleetActions
+from app.ui.fleet_actions import FleetActions, Link
 from app.ui.typography import SPACE
 from app.ui.widgets.buttons import button
 from app.ui.widgets.labels import label
+from app.ui.wording import refusal_words
 
 
 class Decision(QFrame):
@@ -29,7 +30,7 @@ class Decision(QFrame):
         self._status.setObjectName("decision-status")
         self._row = QHBoxLayout()
         self._lay_out()
-        actions.link_changed.connect(self._refresh)
+        actions.link_changed.connect(self._link_changed)
         self.hide()
 
     def show_interrupt(self, interrupt: Interrupt | None) -> None:
@@ -69,11 +70,16 @@ class Decision(QFrame):
 
         def failed(error: SkerryError) -> None:
             self._sending.discard(item.id)
-            self._errors[item.id] = str(error)
+            self._errors[item.id] = refusal_words(error)
             self._refresh()
 
         # Once it has arrived the interrupt is settled, and the fact of that takes this form away.
         self._actions.answer(item.id, Answer(option=option), lambda: None, failed)
+
+    def _link_changed(self) -> None:
+        if self._actions.link is Link.LOST:
+            self._sending.clear()  # it may be given again, and counts once
+        self._refresh()
 
     def _refresh(self) -> None:
         if self._interrupt is None:
