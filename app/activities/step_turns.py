@@ -83,7 +83,7 @@ class StepTurns:
                 if activity.info().attempt > 1:
                     self._log.resumed(turn, _attempt(turn, order.step))
                 name = f"t{turn.turn}/action/{order.step}/{order.call.id}"
-                return await member.underway.join(name, partial(self._act, member, order))
+                return await member.underway.join(name, partial(self._act, member, order, name))
             except SandboxError as error:
                 return so.ActionDone(ok=False, hold=await self._machine_lost(member, turn, error))
 
@@ -233,10 +233,11 @@ class StepTurns:
             )
 
     # -- a call --------------------------------------------------------------------------------------------------
-    async def _act(self, member: Member, order: so.ActionOrder) -> so.ActionDone:
+    async def _act(self, member: Member, order: so.ActionOrder, name: str) -> so.ActionDone:
         thread = _thread(order.turn, order.session)
         recorder = self._recorder(member, order.turn.model_copy(update={"messages": ()}), order.step)
-        hands = LoopHands(self._crew, member, recorder, self._transcripts, thread, (order.turn.turn, order.step))
+        place, is_cut = (order.turn.turn, order.step), partial(member.underway.is_cut, name)
+        hands = LoopHands(self._crew, member, recorder, self._transcripts, thread, place, is_cut)
         reply = self._transcripts.find_reply(thread, order.turn.turn, order.step)
         found = [] if reply is None else [(n, call) for n, call in enumerate(reply.calls) if call.id == order.call.id]
         if not found:
