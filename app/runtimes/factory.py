@@ -25,6 +25,11 @@ class UnsupportedAgent(RuntimeFailure):
     retryable = False
 
 
+def supported_types() -> frozenset[str]:
+    """The types that ``make_runtime`` makes."""
+    return frozenset(_RUNTIMES)
+
+
 def make_runtime(agent_type: str) -> AgentRuntime:
     """A new runtime for one agent. Raises UnsupportedAgent for a type that nothing drives."""
     make = _RUNTIMES.get(agent_type)
