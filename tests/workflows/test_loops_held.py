@@ -103,6 +103,7 @@ async def test_a_stopped_loop_starts_again_in_its_conversation(paths: Paths, tem
         await team.until(lambda board: board.agents["alice"].state is AgentStatus.STOPPED)
         assert machine(host).cancelled == ["wait for it"]
         assert [fact.stop_reason for fact in team.facts(ev.TurnEnded)] == ["cancelled"]
+        await team.until(lambda board: board.outcome != "")  # she was the only one: the run goes on with her
         await team.control.start_agent(team.fleet, "alice")
         board = await team.until(lambda board: board.agents["alice"].state is AgentStatus.COMPLETED)
         assert board.agents["alice"].turn >= 2
