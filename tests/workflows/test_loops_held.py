@@ -133,3 +133,16 @@ async def test_a_command_waits_for_the_user(
         assert commands(team) == expected
         if not expected:
             assert "not today" in ended(team)["call_push_1_1"].output
+
+
+async def test_a_cancelled_turn_takes_its_question_back(paths: Paths, temporal: Client, tmp_path: Path) -> None:
+    async with loop_team(paths, temporal, tmp_path, "openai", steps=ASKING) as team:
+        rules = team.project.rules_file(team.project.fleet.agent("alice"))
+        rules.parent.mkdir(parents=True, exist_ok=True)
+        rules.write_text('---\ncommands: {ask: ["git push *"]}\n---\nBe kind.\n')
+        await team.start()
+        await team.until(lambda board: bool(board.open_interrupts))
+        await team.control.cancel_turn(team.fleet, "alice")
+        await team.until(lambda board: not board.open_interrupts)
+        assert [fact.stop_reason for fact in team.facts(ev.TurnEnded)] == ["cancelled"]
+        assert commands(team) == []
