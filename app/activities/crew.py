@@ -73,10 +73,11 @@ class Crew:
         self.transcripts = Transcripts(paths.journal_db)
         self._make_runtime = make_runtime
 
-    async def member(self, order: AgentOrder) -> Member:
+    async def member(self, order: AgentOrder, *, within_turn: bool = False) -> Member:
         """The agent with its door open and its machine up; both are made or found again when they are not.
 
-        Waits while the agent is paused: a step that is tried again after a crash must not set its machine going.
+        ``within_turn``: a door that is open stays as it is. Waits while the agent is paused: a step that is tried again
+        after a crash must not set its machine going.
         """
         while self._is_paused(order):  # noqa: ASYNC110  # the end of a pause is a fact, and facts make no noise
             await asyncio.sleep(PAUSE_LOOK_SECONDS)
@@ -84,7 +85,8 @@ class Crew:
             await self._let_go(member_key(order.fleet, order.agent))
         member = self._enlist(order)
         async with member.lock:
-            await self._open_door(member)
+            if member.sandbox is None or not within_turn:
+                await self._open_door(member)
             if member.sandbox is None:
                 await self._open_machine(member)
         return member

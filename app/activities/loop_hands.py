@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import codecs
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -40,13 +40,16 @@ class LoopHands:
         transcripts: Transcripts,
         thread: Thread,
         place: tuple[int, int],
+        is_cut: Callable[[], bool],
     ) -> None:
+        """``is_cut`` says, when the call is cancelled, whether somebody wanted that."""
         self._crew = crew
         self._member = member
         self._recorder = recorder
         self._transcripts = transcripts
         self._thread = thread
         self._turn, self._step = place
+        self._is_cut = is_cut
 
     async def carry_out(self, call: LoopCall, *, too_many: bool = False) -> LoopOutcome:
         """What came of a call, kept in the transcript and on record. Raises SandboxError when the machine is lost."""
@@ -57,9 +60,15 @@ class LoopHands:
             try:
                 made = await self._made(call, activity) if not too_many else _wrong(call, "too many calls at once")
             except asyncio.CancelledError:
-                self._recorder.flush()
+                if self._is_cut():
+                    words = "[skerry] was cancelled; it may have had part of its effect"
+                    await self._end(call, activity, LoopOutcome(id=call.id, name=call.name, text=words, ok=False))
                 raise
-            known = self._transcripts.outcome(self._thread, self._turn, self._step, made)
+            known = made
+        return await self._end(call, activity, known)
+
+    async def _end(self, call: LoopCall, activity: ToolActivity, outcome: LoopOutcome) -> LoopOutcome:
+        known = self._transcripts.outcome(self._thread, self._turn, self._step, outcome)
         status = "completed" if known.ok else "failed"
         ended = ToolActivity(
             call_id=call.id,

@@ -61,13 +61,13 @@ class StepTurns:
     async def model_step(self, order: so.StepOrder) -> so.ModelStep:
         """The model's next reply: the one that is kept and not dealt with yet, else a new one."""
         name = f"t{order.turn.turn}/model/{order.step}"
-        return await self._held_back(order.turn, name, partial(self._model, order=order))
+        return await self._held_back(order, name, partial(self._model, order=order))
 
     @activity.defn(name=so.CONDENSE_STEP)
     async def condense_step(self, order: so.StepOrder) -> so.ModelStep:
         """Have the model sum its conversation up; from then on it goes on from that."""
         name = f"t{order.turn.turn}/condense/{order.step}"
-        return await self._held_back(order.turn, name, partial(self._condense, order=order))
+        return await self._held_back(order, name, partial(self._condense, order=order))
 
     @activity.defn(name=so.ACTION_STEP)
     async def action_step(self, order: so.ActionOrder) -> so.ActionDone:
@@ -76,13 +76,13 @@ class StepTurns:
         async with told_to_temporal(), beating():
             member = None
             try:
-                member = await self._crew.member(turn.order)
+                member = await self._crew.member(turn.order, within_turn=True)
                 if member.turn != turn.turn:
                     self._begin_here(member, turn)
                 if activity.info().attempt > 1:
                     self._log.resumed(turn, _attempt(turn, order.step))
                 name = f"t{turn.turn}/action/{order.step}/{order.call.id}"
-                return await member.underway.join(name, partial(self._act, member, order))
+                return await member.underway.join(name, partial(self._act, member, order, name))
             except SandboxError as error:
                 return so.ActionDone(ok=False, hold=await self._machine_lost(member, turn, error))
 
@@ -92,12 +92,13 @@ class StepTurns:
         async with told_to_temporal():
             self._end(order.turn, order.stop_reason)
 
-    async def _held_back(self, turn: steps.TurnOrder, name: str, do: Callable[[Member], Any]) -> so.ModelStep:
+    async def _held_back(self, order: so.StepOrder, name: str, do: Callable[[Member], Any]) -> so.ModelStep:
         """What ``do`` comes to, or what keeps the agent from it."""
+        turn = order.turn
         async with told_to_temporal(), beating():
             member = None
             try:
-                member = await self._crew.member(turn.order)
+                member = await self._crew.member(turn.order, within_turn=order.step > 0)
                 found: so.ModelStep = await member.underway.join(name, partial(do, member))
                 return found
             except SandboxError as error:
@@ -229,10 +230,11 @@ class StepTurns:
             )
 
     # -- a call --------------------------------------------------------------------------------------------------
-    async def _act(self, member: Member, order: so.ActionOrder) -> so.ActionDone:
+    async def _act(self, member: Member, order: so.ActionOrder, name: str) -> so.ActionDone:
         thread = _thread(order.turn, order.session)
         recorder = self._recorder(member, order.turn.model_copy(update={"messages": ()}), order.step)
-        hands = LoopHands(self._crew, member, recorder, self._transcripts, thread, (order.turn.turn, order.step))
+        place, is_cut = (order.turn.turn, order.step), partial(member.underway.is_cut, name)
+        hands = LoopHands(self._crew, member, recorder, self._transcripts, thread, place, is_cut)
         reply = self._transcripts.find_reply(thread, order.turn.turn, order.step)
         found = [] if reply is None else [(n, call) for n, call in enumerate(reply.calls) if call.id == order.call.id]
         if not found:

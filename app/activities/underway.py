@@ -10,6 +10,8 @@ import contextlib
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, TypeVar
 
+from temporalio import activity
+
 from app.activities.playing import is_given_up
 
 T = TypeVar("T")
@@ -20,6 +22,7 @@ class Underway:
 
     def __init__(self) -> None:
         self._tasks: dict[str, asyncio.Task[Any]] = {}
+        self._cut: set[str] = set()
         self._working = 0
         self._quiet = asyncio.Event()
         self._quiet.set()
@@ -39,10 +42,16 @@ class Underway:
             outcome: T = await asyncio.shield(task)
         except asyncio.CancelledError:
             if not is_given_up():
+                if not activity.is_worker_shutdown():
+                    self._cut.add(name)
                 task.cancel()
                 await asyncio.wait([task])
             raise
         return outcome
+
+    def is_cut(self, name: str) -> bool:
+        """Whether somebody wanted that step to end; the end of an engine is no such wish."""
+        return name in self._cut
 
     @contextlib.contextmanager
     def at_work(self) -> Iterator[None]:
@@ -71,5 +80,6 @@ class Underway:
     def _over(self, name: str, task: asyncio.Task[Any]) -> None:
         if self._tasks.get(name) is task:
             del self._tasks[name]
+            self._cut.discard(name)
         if not task.cancelled():
             task.exception()  # whoever waited has it; nobody may be left

@@ -15,6 +15,7 @@ import typer
 from app import __version__
 from app.cli import (
     act,
+    agents,
     asked,
     bench,
     chaos,
@@ -54,6 +55,7 @@ def build() -> typer.Typer:
     app.command()(version)
     project.register(app)
     rules.register(app)
+    agents.register(app)
     images.register(app)
     run.register(app)
     look.register(app)

@@ -35,7 +35,7 @@ _PROVIDER_OF_TYPE: Mapping[AgentType, str] = {
 }
 STEPWISE_TYPES: frozenset[str] = frozenset({"openai", "anthropic"})
 """Agents without a program of their own: Skerry asks the model and carries out its calls, each as a step."""
-_PACKS_OF_TYPE: Mapping[AgentType, tuple[str, ...]] = {"codex": ("codex",), "claude-code": ("claude-code",)}
+PACKS_OF_TYPE: Mapping[str, tuple[str, ...]] = {"codex": ("codex",), "claude-code": ("claude-code",)}
 _CREDENTIAL = r"^(env:[A-Za-z_][A-Za-z0-9_]*|keyring:[^\s:]+|file:/\S+)$"
 _HOST_PATTERN = re.compile(r"(\*\.)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[1-9]\d{0,4})?|\[[0-9a-f:]+\](:[1-9]\d{0,4})?")
 
@@ -195,7 +195,7 @@ class AgentSpec(AgentDefaults):
     @property
     def packs(self) -> tuple[str, ...]:
         """Tool packs its machine needs."""
-        return _PACKS_OF_TYPE.get(self.type, ())
+        return PACKS_OF_TYPE.get(self.type, ())
 
     @property
     def provider_name(self) -> str:

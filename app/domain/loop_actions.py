@@ -87,7 +87,7 @@ def in_machine(path: str) -> str:
     """The absolute path of a file in the machine."""
     if path == "~" or path.startswith("~/"):
         path = HOME + path[1:]
-    return normpath(join(WORKSPACE, path))
+    return "/" + normpath(join(WORKSPACE, path)).lstrip("/")  # two slashes at the begin would stay two
 
 
 def as_command(action: LoopAction) -> str:

@@ -13,6 +13,13 @@ from typing import Any
 RESERVED_IDS = ("user", "host", "skerry")
 """Names of senders that are not agents."""
 
+_SPEAKS: Mapping[str, tuple[str, ...]] = {
+    "codex": ("openai",),
+    "claude-code": ("anthropic",),
+    "openai": ("openai", "openai-chat"),
+    "anthropic": ("anthropic",),
+}
+"""Which APIs of a provider an agent can use, by its type."""
 Loc = tuple[str | int, ...]
 
 
@@ -43,6 +50,7 @@ def topology_problems(data: Mapping[str, Any]) -> list[Problem]:
         _ids(agents),
         _recipients(agents),
         _providers(agents, known),
+        _spoken(agents, providers if isinstance(providers, Mapping) else {}),
         _commands(agents),
         _separate_files(agents),
         _out_of_reach(agents),
@@ -88,6 +96,16 @@ def _providers(agents: _Agents, known: Sequence[str]) -> Iterator[Problem]:
         name = agent.get("provider")
         if isinstance(name, str) and name not in known:
             yield Problem(("agents", index, "provider"), f"there is no provider {name!r}", name, known)
+
+
+def _spoken(agents: _Agents, providers: Mapping[Any, Any]) -> Iterator[Problem]:
+    for index, agent in agents:
+        name, apis = agent.get("provider"), _SPEAKS.get(str(agent.get("type")))
+        provider = providers.get(name) if isinstance(name, str) else None
+        api = provider.get("api") if isinstance(provider, Mapping) else None
+        if apis is not None and isinstance(api, str) and api not in apis:
+            message = f"an agent of type {agent.get('type')} speaks {' or '.join(apis)}; the provider {name!r}: {api}"
+            yield Problem(("agents", index, "provider"), message, str(name))
 
 
 def _commands(agents: _Agents) -> Iterator[Problem]:

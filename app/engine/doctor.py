@@ -20,6 +20,7 @@ from app.domain.finding import Finding
 from app.engine.credentials import missing_credentials
 from app.engine.instance import lock_holder, read_ready
 from app.engine.temporal_server import temporal_binary
+from app.runtimes.local_models import find_local_models
 from app.sandbox import host_checks as host
 from app.sandbox.image import ImageBuilder
 from app.sandbox.packs import PackBuilder
@@ -75,6 +76,7 @@ def _checks(paths: Paths, place: Path, env: Mapping[str, str]) -> dict[tuple[str
         ("engine", "journal"): lambda: _journal(paths),
         ("engine", "keyring"): lambda: _keyring(env),
         ("engine", "keys"): lambda: _keys(paths, place),
+        ("engine", "local models"): _local_models,
         ("window", "display"): lambda: _display(env),
         ("window", "libraries"): host.check_display_libraries,
         ("window", "tray"): lambda: _tray(env),
@@ -194,6 +196,12 @@ def _keys(paths: Paths, place: Path) -> Finding:
         reason = "; ".join(dict.fromkeys(f"{item.provider}: {item.problem}" for item in missing))
         return Finding("engine", "keys", "warning", reason, missing[0].remedy)
     return Finding("engine", "keys", "ok", "every key the team needs can be had")
+
+
+def _local_models() -> Finding:
+    found = [f"{server.kind} at {server.base_url} ({len(server.models)} models)" for server in find_local_models()]
+    words = "; ".join(found) or "none on the usual ports of Ollama and llama.cpp"
+    return Finding("engine", "local models", "ok", words)
 
 
 def _display(env: Mapping[str, str]) -> Finding:

@@ -44,7 +44,7 @@ class AnthropicLoop(ApiLoop):
     """The official SDK, through the agent's door."""
 
     name: ClassVar[str] = "the Anthropic API"
-    default_model: ClassVar[str] = "claude-sonnet-4-5"
+    default_model: ClassVar[str] = "claude-sonnet-5-5"
 
     def __init__(self) -> None:
         super().__init__()

@@ -20,7 +20,7 @@ class OpenAILoop(ApiLoop):
     """The official SDK, through the agent's door."""
 
     name: ClassVar[str] = "the OpenAI API"
-    default_model: ClassVar[str] = "gpt-5.1"
+    default_model: ClassVar[str] = "gpt-5.4"
 
     def __init__(self) -> None:
         super().__init__()

@@ -28,7 +28,7 @@ from app.domain.ports import Hear, Said
 from app.runtimes.api_loop import BrokenAnswer, too_long
 
 API: Final = "openai"
-_REASONING = re.compile(r"(gpt-5|o\d|codex)(?!.*chat)")
+_REASONING = re.compile(r"(gpt-[5-9]|o\d|codex)(?!.*chat)")
 """Models whose thoughts go back to them, encrypted; others refuse to be asked for them."""
 _KEPT: Final = {
     "message": ("type", "role", "content"),

@@ -105,6 +105,10 @@ def test_a_fleet_survives_its_own_json() -> None:
         ({"id": "a", "direct_communication": ["a"]}, "itself"),
         ({"id": "a", "direct_communication": ["b"]}, "no agent 'b'"),
         ({"id": "a", "provider": "nobody"}, "no provider"),
+        (
+            {"id": "a", "provider": "anthropic"},
+            "type codex speaks openai; the provider 'anthropic': anthropic",
+        ),
         ({"id": "a", "command": ["x"]}, "type acp only"),
         ({"id": "a", "type": "acp"}, "needs 'command'"),
         ({"id": "a", "rules_file": "/etc/passwd"}, "leaves"),

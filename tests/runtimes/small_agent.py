@@ -15,7 +15,7 @@ import uuid
 from typing import Any
 
 TOOLS = [{"type": "function", "function": {"name": "run_command", "parameters": {"type": "object"}}}]
-INTERRUPTED = "[interrupted] nothing is known of what came of it"
+INTERRUPTED = "[skerry] interrupted: nothing is known of what came of it"
 SERVERS: dict[str, str] = {}
 OPTIONS = [
     {"optionId": "yes", "name": "Yes", "kind": "allow_once"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,10 @@ from temporalio.client import Client
 
 from app.config import Paths
 from app.domain import events as ev
-from app.domain.machines import CommandResult
+from app.domain.machines import CommandResult, Notify, SandboxRequest, unheard
+from app.domain.ports import Progress, Sandbox
 from app.runtimes.factory import make_runtime
-from app.testing import FakeSandboxHost, succeeded
+from app.testing import FakeSandbox, FakeSandboxHost, succeeded
 from tests.team import Team, Turn
 
 PROJECT = """
@@ -72,6 +74,7 @@ def loop_team(
     steps: str = WORK,
     troubles: str = "[]",
     limits: str = "stall: 1h",
+    host: FakeSandboxHost | None = None,
     **more: Any,
 ) -> Team:
     """Alice over one of APIS, with a scenario of these steps and troubles."""
@@ -86,7 +89,7 @@ def loop_team(
         paths,
         temporal,
         unused,
-        host=FakeSandboxHost(answering),
+        host=host or FakeSandboxHost(answering),
         text=PROJECT.format(kind=kind, extra=APIS[api], limits=limits),
         runtimes=make_runtime,
         rehearsal=str(scenario),
@@ -107,3 +110,41 @@ def said(team: Team, *, thought: bool = False) -> str:
 def ended(team: Team) -> dict[str, ev.ToolEnded]:
     """What came of her calls, by their ids."""
     return {fact.call_id: fact for fact in team.facts(ev.ToolEnded)}
+
+
+class GatedSandbox(FakeSandbox):
+    """Commands that begin with ``wait`` end when the gate opens, or when they are cancelled."""
+
+    def __init__(self, name: str, gate: asyncio.Event) -> None:
+        super().__init__(name, answering)
+        self._gate = gate
+        self.begun: list[str] = []
+        self.cancelled: list[str] = []
+
+    async def run(self, command: str, **more: Any) -> CommandResult:
+        """The command's answer, when it may end."""
+        self.begun.append(command)
+        if command.startswith("wait"):
+            try:
+                await self._gate.wait()
+            except asyncio.CancelledError:
+                self.cancelled.append(command)
+                raise
+        return await super().run(command, **more)
+
+
+class GatedHost(FakeSandboxHost):
+    """One machine, with a gate."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = asyncio.Event()
+        self.machine: GatedSandbox | None = None
+
+    async def ensure(self, request: SandboxRequest, progress: Progress, notify: Notify = unheard) -> Sandbox:
+        """The machine, made when missing."""
+        await super().ensure(request, progress, notify)
+        if self.machine is None or request.name not in self.machines:
+            self.machine = GatedSandbox(request.name, self.gate)
+        self.machines[request.name] = self.machine
+        return self.machine
