@@ -16,6 +16,8 @@ from app.store.memory import MemoryFile
 from app.workflows.steps import AgentOrder, WaitEnd
 
 TELLING_SECONDS = 5.0
+ASKED_AT_ONCE = 6
+"""Temporal takes ten updates of one workflow at a time; others than tool calls ask it, too."""
 
 
 @dataclass(slots=True)
@@ -60,6 +62,8 @@ class Member:
     cut: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when its turn has to end for that."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    asking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(ASKED_AT_ONCE))
+    """Held by each tool call that asks its workflow something."""
 
     def begin_turn(self, turn: int) -> None:
         """What was in the way of an earlier turn, or of an earlier try, is over."""

@@ -17,6 +17,10 @@ from app.workflows.state import AgentEnd
 _PAUSES = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0)
 """Seconds between tries to tell a workflow what no call waits for."""
 
+_BUSY = (RPCStatusCode.ABORTED, RPCStatusCode.RESOURCE_EXHAUSTED)
+_BUSY_PAUSES = (0.2, 0.5, 1.0, 2.0)
+"""Seconds between tries to ask a workflow that has too much to do."""
+
 TELL_AFTER_SECONDS = 1.0
 """How long what no call waits for is gathered: a workflow does one thing at a time, and a reply should not queue behind
 it. Less than ``workflows.waits.SHOWN_AFTER``, so that a wait that was short is not shown."""
@@ -35,10 +39,24 @@ class OwnWorkflow:
         """An update that answers with what the agent is told."""
         if name != "send":  # what may be sent does not depend on what was read
             await member.told()
-        found: steps.ActionOutcome = await self._handle(member).execute_update(
-            name, order, result_type=steps.ActionOutcome
-        )
-        return found
+        async with member.asking:
+            return await self._ask(member, name, order)
+
+    async def _ask(self, member: Member, name: str, order: object) -> steps.ActionOutcome:
+        pauses = iter(_BUSY_PAUSES)
+        while True:
+            try:
+                found: steps.ActionOutcome = await self._handle(member).execute_update(
+                    name, order, result_type=steps.ActionOutcome
+                )
+            except RPCError as error:
+                pause = next(pauses, None)
+                if error.status not in _BUSY or pause is None:
+                    raise
+                log.info("%s of %s is asked again: %s", name, member.order.agent, error.message)
+                await asyncio.sleep(pause)  # an order names its action: it is carried out once
+            else:
+                return found
 
     async def read_inbox(self, member: Member) -> tuple[str, ...]:
         """Ids of the messages that came in, and of those read in this turn already."""

@@ -100,7 +100,7 @@ async def test_control_c_leaves_the_team_at_work(at_work: AtWork) -> None:
         await desk.team.until(lambda board: bool(board.agents) and board.agents["alice"].state is AgentStatus.WAITING)
         await asyncio.sleep(0.3)
         process.send_signal(signal.SIGINT)
-        out, err = await asyncio.to_thread(process.communicate, timeout=30)
+        out, err = await asyncio.to_thread(process.communicate, timeout=90)
         assert process.returncode == 130
         assert "Which colour?" in out
         root = desk.team.project.root

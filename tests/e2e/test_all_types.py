@@ -80,6 +80,10 @@ def check_facts(brands: TeamOnDisk, agent: str) -> None:
     assert kinds >= set(SAME), (agent, set(SAME) - kinds)
     turns = Counter(fact.turn for fact in facts if isinstance(fact, ev.TurnStarted))
     assert set(turns.values()) == {1}
-    # build, check, check again after the cut, note, finish, the end: no reply is paid twice
-    paid = [fact for fact in facts if isinstance(fact, ev.ModelCalled) and fact.output_tokens > 1]
-    assert len(paid) <= 6, (agent, [(fact.input_tokens, fact.output_tokens) for fact in paid])
+    # build, check, check again after the cut, note, finish, the end: no reply is paid twice. Claude Code looks whether
+    # its model is there when it loads a conversation.
+    paid = [fact for fact in facts if isinstance(fact, ev.ModelCalled)]
+    assert len(paid) <= (7 if agent == "claude-agent" else 6), (
+        agent,
+        [(fact.input_tokens, fact.output_tokens) for fact in paid],
+    )

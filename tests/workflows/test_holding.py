@@ -93,7 +93,7 @@ async def test_pause_after_the_running_command(paths: Paths, temporal: Client) -
         await held_soon(team)
         over.set()
         await team.until(lambda board: board.agents["alice"].state is AgentStatus.PAUSED)
-        assert team.host.paused == {machine(team, "alice")}
+        await team.until(lambda board: team.host.paused == {machine(team, "alice")})
         await team.control.resume_agent(team.fleet, "alice")
         again.set()
         await team.until(lambda board: board.outcome == "completed")
