@@ -17,6 +17,7 @@ from app.config import Paths
 
 if TYPE_CHECKING:
     from app.bench.figures import Measure, Report, Target
+    from app.bench.gateway import GatewayReport
     from app.bench.memory import MemoryReport
     from app.bench.messages import MessageReport
 
@@ -29,6 +30,7 @@ def register(app: typer.Typer) -> None:
     bench.command("sandbox")(sandbox)
     bench.command("messages")(messages)
     bench.command("memory")(memory)
+    bench.command("gateway")(gateway)
     app.add_typer(bench, name="bench")
 
 
@@ -85,6 +87,35 @@ def memory(
         emit_json(report.as_json())
     else:
         _print_memory(report)
+
+
+def gateway(
+    rounds: Annotated[int, typer.Option(min=1, max=5000, help="How many short answers are measured each way.")] = 200,
+    quick: Annotated[bool, typer.Option("--quick", help="A few rounds: rough figures.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure model requests through the gateway beside a direct connection. Needs no virtual machine."""
+    from app.bench.gateway import Plan, run_gateway_bench
+    from app.bench.session import temporary_home
+
+    with temporary_home() as home:
+        report = asyncio.run(run_gateway_bench(Plan(10, 1000) if quick else Plan(rounds), home, tell))
+    if as_json:
+        emit_json(report.as_json())
+    else:
+        _print_gateway(report)
+
+
+def _print_gateway(report: GatewayReport) -> None:
+    from app.bench.figures import p95
+
+    machine, first, rates = report.machine, report.first_byte, report.rates
+    say(f"{machine['cores']} cores; load before {machine['load_before']}; {machine['date']}; {report.rounds} rounds")
+    for name, samples in (("direct", first.floor), ("through the gateway", first.ours)):
+        say(f"first byte, {name}: p50 {median(samples):.2f} ms, p95 {p95(samples):.2f} ms")
+    for name, samples in (("direct", rates.floor), ("through the gateway", rates.ours)):
+        say(f"a long answer, {name}: {median(samples):.0f} MiB/s ({min(samples):.0f}–{max(samples):.0f})")
+    _print_targets(report.targets)
 
 
 def _print_memory(report: MemoryReport) -> None:
