@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import resource
+
 from app.config import Paths
 from app.domain.ports import SandboxHost
 from app.engine.supervisor import Engine, run_until_signalled
@@ -23,6 +25,17 @@ def make_host(paths: Paths) -> SandboxHost:
     )
 
 
+def keep_no_core() -> None:
+    """No file is made of this process's memory when it crashes: it holds keys. What it starts inherits that.
+
+    One byte: too little for a file, and the one limit that the kernel also heeds when a program takes cores (core(5)).
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_CORE)
+    if most != 0:
+        resource.setrlimit(resource.RLIMIT_CORE, (1, 1))
+
+
 async def run_engine(paths: Paths) -> None:
     """Run an engine on the real parts until it is told to stop."""
+    keep_no_core()
     await run_until_signalled(Engine(paths, make_host=make_host, make_runtime=make_runtime))
