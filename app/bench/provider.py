@@ -43,6 +43,7 @@ def _event(data: Mapping[str, object]) -> bytes:
 async def _serve() -> None:
     app = Starlette(routes=[Route("/v1/responses", answer, methods=["POST"])])
     listener = socket.create_server(("127.0.0.1", 0))
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else small answers wait for the client's system
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     sys.stdout.write(f"{listener.getsockname()[1]}\n")
