@@ -24,9 +24,10 @@ class EngineState:
 
 
 class EngineWatch(QObject):
-    """Looks once a second; ``changed`` carries the new EngineState."""
+    """Looks once a second; ``changed`` carries the new EngineState, ``looked`` each that was seen."""
 
     changed = Signal(object)
+    looked = Signal(object)
 
     def __init__(self, read: Callable[[], EngineState], parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -50,3 +51,4 @@ class EngineWatch(QObject):
         if state != self.state:
             self.state = state
             self.changed.emit(state)
+        self.looked.emit(state)

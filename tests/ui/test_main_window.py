@@ -121,6 +121,17 @@ def test_an_engine_that_went_can_be_started_again(desk: TestDesk, qtbot: QtBot) 
     assert button(desk, "fleet-run").isEnabled()
 
 
+def test_an_engine_that_went_while_it_was_connected_to_is_seen_to_be_gone(desk: TestDesk, qtbot: QtBot) -> None:
+    desk.open(connect=False)
+    desk.engine_state = EngineState()
+    desk.engine.start()
+    desk.actions.connect_engine()  # it comes, is connected to, and is killed: all between two looks
+    qtbot.waitUntil(lambda: desk.actions.ready)
+    desk.engine.look()
+    assert words(desk, "status-engine") == "Engine not running"
+    assert not desk.actions.ready and button(desk, "engine-start").isVisible()
+
+
 def test_an_engine_started_elsewhere_is_used(desk: TestDesk, qtbot: QtBot) -> None:
     open_ready(desk, qtbot)
     desk.engine_state = EngineState(4712, "http://127.0.0.1:8234")

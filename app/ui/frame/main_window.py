@@ -176,6 +176,11 @@ class MainWindow(QMainWindow):
             # Somebody else started it, or started it anew: commands can be given again.
             self._actions.connect_engine()
 
+    def _engine_looked_at(self, state: EngineState) -> None:
+        """An engine may come and go between two looks, or while a connection to it is made."""
+        if not state.running and self._actions.ready:
+            self._actions.engine_gone()
+
     def _say_what_is_missing(self) -> None:
         names = ", ".join(agent.id for agent in self._project.fleet.agents)
         hint = f"{plural(len(self._project.fleet.agents), 'agent')} declared in {self._project.file.name}: {names}."
@@ -185,6 +190,7 @@ class MainWindow(QMainWindow):
         self._feed.advanced.connect(self.take_in)
         self._feed.trouble.connect(self.status.show_trouble)
         engine.changed.connect(self._engine_changed)
+        engine.looked.connect(self._engine_looked_at)
         self.status.start_wanted.connect(self._actions.connect_engine)
         self.navigation.turned.connect(lambda page: self.turn_to(Page(page)))
         self.attention.interrupt_wanted.connect(self.open_interrupt)
